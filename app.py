@@ -1,0 +1,27 @@
+"""Entry of `cdk synth`: the stacks of one environment of llmops.toml, checked by cdk-nag."""
+
+import os
+import sys
+
+from llmops_runbooks import settings
+from llmops_runbooks.errors import SettingsError
+from llmops_stacks import add_checks, build, new_app
+
+
+def main() -> int:
+    """The environment is `-c env=NAME`, else LLMOPS_ENV, else the file's default_environment."""
+    app = new_app()
+    chosen = app.node.try_get_context("env") or os.environ.get("LLMOPS_ENV")
+    try:
+        environment = settings.load(chosen or settings.default_environment())
+    except SettingsError as error:
+        print(error.message, error.hint, file=sys.stderr)
+        return error.exit_code
+    build(app, environment)
+    add_checks(app)
+    app.synth()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

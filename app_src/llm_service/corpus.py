@@ -1,0 +1,79 @@
+"""The documents to answer from: JSON lines of {"id", "title", "text"}, in a file or on S3."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+CONTENT_ADDRESS = re.compile(r"([0-9a-f]{64})\.jsonl$")
+
+
+class CorpusError(Exception):
+    """The corpus cannot be read, or is not what its address says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One page of the handbook; `id` is unique in a corpus."""
+
+    id: str
+    title: str
+    text: str
+
+
+def load(uri: str) -> list[Document]:
+    """The documents at `uri`, a path or `s3://bucket/key`.
+
+    A key that is a content address (`<sha256>.jsonl`) is checked against the bytes read, so a
+    task never answers from a corpus other than its release's. Raises CorpusError.
+    """
+    content = _from_s3(uri) if uri.startswith("s3://") else _from_file(Path(uri))
+    address = CONTENT_ADDRESS.search(uri)
+    if address and hashlib.sha256(content).hexdigest() != address[1]:
+        raise CorpusError(f"{uri} is not the corpus its name says: its SHA-256 differs.")
+    return parse(content, uri)
+
+
+def parse(content: bytes, origin: str) -> list[Document]:
+    """The documents in `content`; `origin` names it in errors. Raises CorpusError."""
+    documents = [
+        _document(line, f"{origin}, line {number}")
+        for number, line in enumerate(content.splitlines(), start=1)
+        if line.strip()
+    ]
+    if not documents:
+        raise CorpusError(f"{origin} holds no document: write one JSON object per line.")
+    if len({document.id for document in documents}) < len(documents):
+        raise CorpusError(f"{origin} has two documents with the same id: make the ids unique.")
+    return documents
+
+
+def _document(line: bytes, where: str) -> Document:
+    try:
+        row = json.loads(line)
+        return Document(id=str(row["id"]), title=str(row["title"]), text=str(row["text"]))
+    except (ValueError, TypeError, KeyError) as error:
+        raise CorpusError(f'{where} is not {{"id", "title", "text"}}: {error!r}.') from error
+
+
+def _from_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CorpusError(f"The corpus {path} cannot be read: {error.strerror}.") from error
+
+
+def _from_s3(uri: str) -> bytes:
+    import botocore.session  # 0.3 s that a task with a corpus of its own need not spend
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, key = urlsplit(uri).netloc, urlsplit(uri).path.lstrip("/")
+    try:
+        client = botocore.session.get_session().create_client("s3")
+        return bytes(client.get_object(Bucket=bucket, Key=key)["Body"].read())
+    except (BotoCoreError, ClientError) as error:
+        raise CorpusError(f"The corpus {uri} cannot be read: {error}") from error

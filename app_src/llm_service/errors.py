@@ -1,0 +1,83 @@
+"""Errors as OpenAI's API words them: `{"error": {"message", "type", "param", "code"}}`."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+NOT_AN_OBJECT = "The body is not a JSON object: send one with Content-Type: application/json."
+
+
+class ApiError(Exception):
+    """An answer other than 200 that the API decided on."""
+
+    def __init__(
+        self, status: int, message: str, *, code: str | None = None, param: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.status, self.message, self.code, self.param = status, message, code, param
+
+    def response(self) -> Response:
+        """The error as it goes over the wire."""
+        error = {
+            "message": self.message,
+            "type": "server_error" if self.status >= 500 else "invalid_request_error",
+            "param": self.param,
+            "code": self.code,
+        }
+        headers = {"www-authenticate": "Bearer"} if self.status == 401 else None
+        return JSONResponse({"error": error}, self.status, headers)
+
+
+def unauthorized() -> ApiError:
+    """401: no token, or one that is neither the current nor the previous."""
+    return ApiError(
+        401,
+        "The bearer token is missing or unknown: send Authorization: Bearer TOKEN.",
+        code="invalid_api_key",
+    )
+
+
+def internal() -> ApiError:
+    """500: what went wrong is in the log, never in the answer."""
+    return ApiError(500, "The server failed to answer: try again.", code="internal_error")
+
+
+def unavailable(what: str) -> ApiError:
+    """503: the service is up, but not ready."""
+    return ApiError(503, f"{what}: try again shortly.", code="not_ready")
+
+
+def install(app: FastAPI) -> None:
+    """Words every refusal of `app` the OpenAI way."""
+    app.add_exception_handler(ApiError, _api_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+
+
+async def _api_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return error.response()
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = f"{error.detail}: {request.method} {request.url.path}"
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
+    response = ApiError(error.status_code, message, code=code).response()
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _validation_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return ApiError(400, "The body is not valid JSON.", code="invalid_json").response()
+    if first["loc"] == ("body",):
+        return ApiError(400, NOT_AN_OBJECT, code="invalid_value").response()
+    param = ".".join(str(part) for part in first["loc"][1:])
+    message = f"{param}: {first['msg']}."
+    return ApiError(400, message, code="invalid_value", param=param).response()

@@ -1,0 +1,1 @@
+"""Functions that AWS calls: the gate of a rollout."""

@@ -1,0 +1,110 @@
+"""`llmops deploy`"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from llmops_cli import options
+from llmops_cli.render import Screen
+from llmops_runbooks import assembly, state
+from llmops_runbooks.deploy import Deployment, Plan, StackEvent
+from llmops_runbooks.deploy import deploy as run
+from llmops_runbooks.narration import Event, Mark
+from llmops_runbooks.settings import Environment
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Execute every plan without asking.")]
+
+
+class Progress:
+    """Tells what happens to the stacks, a line per step and per finished resource."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def planned(self, plan: Plan) -> None:
+        counts = Counter(change.action for change in plan.changes)
+        text = ", ".join(f"{count} to {action.lower()}" for action, count in counts.items())
+        self._tell("plan", f"{plan.stack}: {text}")
+        for change in plan.changes if plan.kind == "UPDATE" else ():
+            replaced = " (replaced)" if change.replacement == "True" else ""
+            self._screen.line(
+                f"    {change.action:<7} {change.resource_type} {change.logical_id}{replaced}"
+            )
+
+    def uploaded(self, stack: str, count: int) -> None:
+        if count:
+            self._tell("publish", f"{stack}: {count} files uploaded")
+
+    def event(self, stack: str, event: StackEvent) -> None:
+        if event.status.endswith("_FAILED"):
+            self._tell("event", f"{event.logical_id} {event.status}: {event.reason}", Mark.FAILED)
+        elif event.reason and "not emulated" in event.reason:
+            self._tell("event", f"{event.resource_type}: {event.reason}", Mark.WARNING)
+
+    def finished(self, stack: str, changed: bool) -> None:
+        self._tell("stack", f"{stack} {'is complete' if changed else 'is unchanged'}")
+
+    def _tell(self, step: str, text: str, mark: Mark = Mark.DONE) -> None:
+        self._screen.tell(Event(step, text, mark))
+
+
+def deploy(env: options.Env = None, yes: Yes = False, json: options.Json = False) -> None:
+    """Bring the infrastructure of an environment to what the project says.
+
+    Synthesizes with the project's app.py, publishes assets, and for each stack makes a change
+    set, shows it, checks that it breaks nothing live, asks, and executes it.
+    """
+    settings = options.environment(env)
+    screen = Screen(in_json=json)
+    folder = synthesize(settings, options.project(), screen)
+    done = bring(settings, options.project(), folder, screen, confirm=lambda _: yes or _asks())
+    screen.finish(done.json(), [f"service   {done.service_url}", f"release   {done.release}"])
+
+
+def synthesize(settings: Environment, project: Path, screen: Screen) -> Path:
+    """The cloud assembly of an environment."""
+    out = state.folder() / "cdk.out" / settings.name
+    folder = assembly.synthesize(project, settings.name, out)
+    screen.tell(Event("synth", "templates and assets made by the CDK"))
+    return folder
+
+
+def bring(
+    settings: Environment,
+    project: Path,
+    folder: Path,
+    screen: Screen,
+    *,
+    confirm: Callable[[Plan], bool],
+) -> Deployment:
+    """Deploys an assembly; what the environment runs afterwards."""
+    from llmops_runbooks.aws.infrastructure import Infrastructure
+    from llmops_runbooks.serving import serving
+
+    live = Infrastructure(settings, project)
+    counts = run(
+        assembly.read(folder, account=settings.account, region=settings.region),
+        live.stacks,
+        live,
+        Progress(screen),
+        release_parameters=lambda: live.release_parameters(
+            lambda text: screen.tell(Event("publish", text, Mark.WARNING))
+        ),
+        confirm=confirm,
+    )
+    cloud = live.cloud()
+    return Deployment(
+        environment=settings.name,
+        stacks=counts,
+        service_url=cloud.coordinates.service_url if cloud else None,
+        release=serving(cloud).release if cloud else None,
+    )
+
+
+def _asks() -> bool:
+    return typer.confirm("Execute this plan?", err=True)

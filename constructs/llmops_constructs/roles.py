@@ -1,0 +1,89 @@
+"""The four roles of a service, each with what its job needs and no more."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_ecr as ecr
+from aws_cdk import aws_iam as iam
+from constructs import Construct
+
+from llmops_constructs._findings import acknowledge_wildcard
+from llmops_constructs.rollout import LambdaHook
+from llmops_constructs.routing import Routing
+
+READ_ELB = [
+    "elasticloadbalancing:DescribeListeners",
+    "elasticloadbalancing:DescribeRules",
+    "elasticloadbalancing:DescribeTargetGroups",
+    "elasticloadbalancing:DescribeTargetHealth",
+]
+"""These and the three below are what AmazonECSInfrastructureRolePolicyForLoadBalancers allows
+for rules of an Application Load Balancer; there for all of an account, here for one service."""
+
+
+def task_role(scope: Construct, id: str, description: str) -> iam.Role:
+    """A role that tasks of this account, and nobody else's, get. It may do nothing yet."""
+    stack = cdk.Stack.of(scope)
+    own = {
+        "StringEquals": {"aws:SourceAccount": stack.account},
+        "ArnLike": {"aws:SourceArn": stack.format_arn(service="ecs", resource="*")},
+    }
+    return iam.Role(
+        scope,
+        id,
+        description=description,
+        assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com", conditions=own),
+    )
+
+
+def execution_role(scope: Construct, repository: ecr.IRepository | None) -> iam.Role:
+    """Pulls the image; the log group and the secrets add their own grants."""
+    role = task_role(scope, "ExecutionRole", "Pulls the image, reads the secrets, opens the log")
+    if repository:
+        repository.grant_pull(role)
+        acknowledge_wildcard(role, "*", "ecr:GetAuthorizationToken knows no resources.")
+    return role
+
+
+def infrastructure_role(scope: Construct, routing: Routing) -> iam.Role:
+    """Lets ECS register tasks with the two target groups and move the weights of the two rules."""
+    role = iam.Role(
+        scope,
+        "InfrastructureRole",
+        description="ECS moves traffic between the two revisions",
+        assumed_by=iam.ServicePrincipal("ecs.amazonaws.com"),
+    )
+    groups = [arn for arn in (routing.target_group_arn, routing.alternate_target_group_arn) if arn]
+    for actions, resources in (
+        (READ_ELB, ["*"]),
+        (
+            [
+                "elasticloadbalancing:RegisterTargets",
+                "elasticloadbalancing:DeregisterTargets",
+            ],
+            groups,
+        ),
+        (
+            ["elasticloadbalancing:ModifyRule"],
+            [routing.production_rule_arn, routing.test_rule_arn],
+        ),
+    ):
+        role.add_to_policy(iam.PolicyStatement(actions=actions, resources=resources))
+    acknowledge_wildcard(role, "*", "The Describe calls of Elastic Load Balancing know none.")
+    return role
+
+
+def hook_role(scope: Construct, hook: LambdaHook) -> iam.Role:
+    """Lets ECS call the function of the hook."""
+    role = iam.Role(
+        scope,
+        "HookRole",
+        description="ECS asks the gate",
+        assumed_by=iam.ServicePrincipal("ecs.amazonaws.com"),
+    )
+    role.add_to_policy(
+        iam.PolicyStatement(
+            actions=["lambda:InvokeFunction"], resources=[hook.function.function_arn]
+        )
+    )
+    return role

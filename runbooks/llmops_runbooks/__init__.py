@@ -1,0 +1,1 @@
+"""Procedures an operator runs: one verb, one file, each a story with its undo in sight."""

@@ -1,0 +1,1 @@
+"""The ports on AWS: boto3 enters here and nowhere else."""

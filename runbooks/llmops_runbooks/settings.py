@@ -1,0 +1,245 @@
+"""`llmops.toml`: one table of defaults, one table per environment, checked before anything runs.
+
+    service = "handbook"            # top-level keys are the defaults of every environment
+    [env.prod]                      # and each environment overrides what differs
+    account = "111122223333"
+
+Any key can be overridden for one command by an environment variable: `LLMOPS_` and the key in
+capitals, tables joined by two underscores (`LLMOPS_ENDPOINT_URL`, `LLMOPS_CANARY__PERCENT`).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from llmops_runbooks.errors import SettingsError
+
+FILE_NAME = "llmops.toml"
+DEFAULT_KEY = "default_environment"
+PREFIX = "LLMOPS_"
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,23}$")]
+Semver = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$")]
+Percent = Annotated[float, Field(ge=0.1, le=50)]
+Minutes = Annotated[int, Field(ge=0, le=1440)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Table(BaseModel):
+    """A table of the file: unknown keys are mistakes, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Canary(Table):
+    """How ECS moves the traffic of a release."""
+
+    percent: Percent = 10.0
+    bake_minutes: Minutes = 1
+    """Minutes ECS waits after the canary shift, before the gate is asked for the first time."""
+    final_bake_minutes: Minutes = 5
+    """Minutes both revisions stay at full size after 100 %, under alarms."""
+    promotion: Literal["gate", "manual"] = "gate"
+    """`gate`: the judge decides; `manual`: a PAUSE hook holds the canary for a person."""
+
+
+class Judge(Table):
+    """The policy of the judge; see `llmops_judge.Policy` for what each number means."""
+
+    alpha: Rate = 0.01
+    beta: Rate = 0.05
+    minimum_requests: Annotated[int, Field(ge=1)] = 50
+    maximum_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
+    error_margin: Rate = 0.03
+    quality_margin: Rate = 0.10
+    inconclusive: Literal["rollback", "promote"] = "rollback"
+
+
+class Service(Table):
+    """The size and the ports of the running service."""
+
+    desired_count: Annotated[int, Field(ge=1, le=100)] = 2
+    cpu: Literal[256, 512, 1024, 2048, 4096] = 512
+    memory_mib: Annotated[int, Field(ge=512, le=30720)] = 1024
+    container_port: Port = 8080
+    listener_port: Port = 80
+    test_listener_port: Port = 8080
+
+
+class Network(Table):
+    """The VPC."""
+
+    availability_zones: tuple[str, ...] = ()
+    """Names of two or three zones; empty: the region's `a` and `b`."""
+    nat_gateways: Annotated[int, Field(ge=0, le=3)] = 1
+
+
+class Database(Table):
+    """The RDS PostgreSQL instance."""
+
+    instance_class: Annotated[str, Field(pattern=r"^[a-z0-9]+\.[a-z0-9]+$")] = "t4g.micro"
+    allocated_gib: Annotated[int, Field(ge=20, le=65536)] = 20
+    multi_az: bool = False
+    deletion_protection: bool = True
+    backup_days: Annotated[int, Field(ge=0, le=35)] = 7
+
+
+class Environment(Table):
+    """One environment, defaults filled in."""
+
+    name: Name
+    service_name: Name = "handbook"
+    account: Annotated[str, Field(pattern=r"^\d{12}$")]
+    region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-east-1"
+    endpoint_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+$")] | None = None
+    """Where AWS's API answers, if not at AWS's own addresses."""
+    profile: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = None
+    initial_release: Semver = "1.0.0"
+    """The release that the first `deploy` starts the service with."""
+    base_image: str | None = None
+    """Tag in the service's repository of the image with Python and the dependencies; the
+    release's code becomes one more layer on it. None: the code alone."""
+    callback_seconds: Annotated[int, Field(ge=1, le=300)] = 30
+    """Seconds after which ECS asks an undecided gate again."""
+    poll_seconds: Annotated[float, Field(gt=0, le=60)] = 5
+    """Seconds between two looks of a watching command at a rollout."""
+    canary: Canary = Canary()
+    judge: Judge = Judge()
+    service: Service = Service()
+    network: Network = Network()
+    database: Database = Database()
+
+    @property
+    def prefix(self) -> str:
+        """What the names of this environment's resources start with."""
+        return f"{self.service_name}-{self.name}"
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """The availability zones the network spans."""
+        return self.network.availability_zones or (f"{self.region}a", f"{self.region}b")
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Environment:
+        if self.service.listener_port == self.service.test_listener_port:
+            raise ValueError("service.listener_port and service.test_listener_port must differ")
+        return self
+
+
+def find(start: Path | None = None) -> Path:
+    """The nearest llmops.toml at or above `start` (default: the working directory)."""
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder / FILE_NAME
+    raise SettingsError(
+        f"There is no {FILE_NAME} in {here} or above it.",
+        hint=f"Run the command inside a project, or create a {FILE_NAME}.",
+    )
+
+
+def load(
+    environment: str, *, file: Path | None = None, variables: Mapping[str, str] | None = None
+) -> Environment:
+    """The settings of one environment. Raises SettingsError, one sentence, for any mistake."""
+    path = file or find()
+    tables = _read(path)
+    tables.pop(DEFAULT_KEY, None)
+    environments = tables.pop("env", {})
+    if environment not in environments:
+        known = ", ".join(sorted(environments)) or "none"
+        raise SettingsError(f"{path.name} has no environment '{environment}' (it has: {known}).")
+    merged = _merge(tables, environments[environment])
+    overrides = _from_variables(os.environ if variables is None else variables)
+    merged = _merge(merged, overrides)
+    try:
+        return Environment.model_validate({**merged, "name": environment})
+    except ValidationError as error:
+        raise SettingsError(_sentence(path, environment, error.errors()[0], overrides)) from error
+
+
+def names(file: Path | None = None) -> list[str]:
+    """The environments of the file, sorted."""
+    return sorted(_read(file or find()).get("env", {}))
+
+
+def default_environment(file: Path | None = None) -> str:
+    """The environment a command means when it is told none: `default_environment` of the file."""
+    path = file or find()
+    name = _read(path).get(DEFAULT_KEY)
+    if not isinstance(name, str):
+        raise SettingsError(
+            f"No environment was given, and {path.name} names no {DEFAULT_KEY}.",
+            hint="Say which: --env NAME.",
+        )
+    return name
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        tables = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path.name} cannot be read: {error}.") from error
+    environments = tables.get("env", {})
+    if not isinstance(environments, dict) or not all(
+        isinstance(table, dict) for table in environments.values()
+    ):
+        raise SettingsError(f"{path.name}: env must hold one table per environment, [env.NAME].")
+    return tables
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = (
+            _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        )
+    return merged
+
+
+def _from_variables(variables: Mapping[str, str]) -> dict[str, Any]:
+    """The overrides; variables of the prefix that name no key of the file are not ours."""
+    found: dict[str, Any] = {}
+    for variable, value in variables.items():
+        if not variable.startswith(PREFIX):
+            continue
+        path = variable.removeprefix(PREFIX).lower().split("__")
+        if path[0] not in Environment.model_fields:
+            continue
+        table = found
+        for key in path[:-1]:
+            table = table.setdefault(key, {})
+        table[path[-1]] = value
+    return found
+
+
+def _sentence(
+    path: Path, environment: str, error: ErrorDetails, overrides: Mapping[str, Any]
+) -> str:
+    keys = [str(part) for part in error["loc"]]
+    key = ".".join(keys)
+    where = path.name
+    if keys and keys[0] in overrides:
+        where = f"the variable {PREFIX}{'__'.join(keys).upper()}"
+    if error["type"] == "extra_forbidden":
+        return f"{where}: '{key}' (environment {environment}) is not a setting llmops knows."
+    if error["type"] == "missing":
+        return f"{where}: '{key}' is missing for environment {environment}."
+    if not keys:
+        return f"{where}, environment {environment}: {error['msg'].removeprefix('Value error, ')}."
+    allowed = error["msg"].removeprefix("Input ").removeprefix("should ")
+    return (
+        f"{where}: '{key}' is {error['input']!r} for environment {environment}, "
+        f"but it should {allowed}."
+    )

@@ -1,0 +1,107 @@
+"""Watch one rollout to its end. The engine drives it; this only looks, and answers the first pause.
+
+A look is pinned to the deployment's ARN and reads its status, weights and hooks, so nothing is
+lost if a stage vanishes between two looks. The pause before the canary is answered by the
+watcher; the one that holds a live canary never is: it is known by the weights that ECS *and* the
+load balancer show, since either may lag (reference 6.23).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from llmops_runbooks.errors import CloudError
+from llmops_runbooks.narration import Event, Tell, silent, stage_of
+from llmops_runbooks.outcome import Decider, decided_by
+from llmops_runbooks.ports import Cloud, Deployment
+from llmops_runbooks.records import Record, decision, gate_record, last_verdict
+
+PATIENCE = 40
+"""Looks at a deployment that ECS does not know before giving up: its lists are eventually right."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen at once: the deployment and what was written about it."""
+
+    deployment: Deployment
+    record: Record | None
+    decision: Record | None
+
+
+@dataclass
+class Watch:
+    """A watch over one rollout; `decided_wall` is when the machine saw it decided, or None."""
+
+    cloud: Cloud
+    arn: str
+    poll_seconds: float
+    tell: Tell = silent
+    decided_wall: float | None = None
+    _said: Event | None = None
+    _decided_before: bool | None = None
+
+    def to_the_end(self, *, hold: bool = True) -> Look:
+        """Looks until the rollout ended; without `hold`, until only a person is waited for."""
+        while True:
+            look = self.look()
+            if not look.deployment.under_way:
+                return look
+            if (
+                not self._answer_first_pause(look.deployment)
+                and not hold
+                and look.deployment.pauses
+            ):
+                return look
+            self.cloud.clock.wait(self.poll_seconds)
+
+    def look(self) -> Look:
+        """One look; tells what changed since the last."""
+        deployment = self._deployment()
+        rollout, artifacts = deployment.id, self.cloud.artifacts
+        look = Look(deployment, gate_record(artifacts, rollout), decision(artifacts, rollout))
+        self._note_decision(look)
+        event = stage_of(deployment, last_verdict(look.record))
+        if event != self._said:
+            self._said = event
+            self._say(event)
+        return look
+
+    def _deployment(self) -> Deployment:
+        for _ in range(PATIENCE):
+            found = self.cloud.deployments.deployment(self.arn)
+            if found is not None:
+                return found
+            self.cloud.clock.wait(self.poll_seconds)
+        raise CloudError(
+            f"ECS no longer knows the rollout {self.arn}.", hint="llmops history shows the others."
+        )
+
+    def _answer_first_pause(self, deployment: Deployment) -> bool:
+        """Continues the pauses that stand before the canary; True if one was answered."""
+        if not deployment.pauses or not before_the_canary(self.cloud, deployment):
+            return False
+        for hook in deployment.pauses:
+            if self.cloud.deployments.resume(deployment.arn, hook.hook_id, "CONTINUE"):
+                self._say(Event("pause", "answered: the canary may start"))
+        return True
+
+    def _note_decision(self, look: Look) -> None:
+        """The wall time at which a decision first showed; unknown if it was there at first look."""
+        decider = decided_by(look.deployment, look.record, look.decision)
+        if decider is not None and self._decided_before is False:
+            self.decided_wall = self.cloud.clock.wall()
+            verdict = last_verdict(look.record)
+            why = f": {verdict['reason']}" if verdict and decider == Decider.GATE else ""
+            self._say(Event("decision", f"by the {decider}{why}", verdict=verdict))
+        self._decided_before = decider is not None
+
+    def _say(self, event: Event) -> None:
+        self.tell(replace(event, at=self.cloud.clock.now()))
+
+
+def before_the_canary(cloud: Cloud, deployment: Deployment) -> bool:
+    """Whether no production request reaches the candidate yet."""
+    weights = cloud.routing.weights(cloud.coordinates.production_rule_arn)
+    one_serves = sum(weight > 0 for weight in weights.values()) == 1
+    return deployment.target.weight == 0 and one_serves

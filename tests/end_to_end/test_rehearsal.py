@@ -1,0 +1,44 @@
+"""`llmops rehearse`: the whole story in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+from operating import Operator
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
+
+
+def test_a_rehearsal_rolls_the_bad_one_back_and_promotes_the_good_one(tmp_path: Path) -> None:
+    someone = Operator(tmp_path, {"LLMOPS_STATE": str(tmp_path)})
+    ran = someone.run("rehearse", seconds=300)
+    assert ran.code == 0, ran.stderr
+    assert ran.answer["outcome"] == "passed"
+    assert ran.answer["requests_lost"] == 0
+    assert ran.answer["requests_sent"] > 1000
+    bad, good = ran.answer["rollouts"]
+    assert bad["release"].startswith("1.1.0-")
+    assert (bad["outcome"], bad["verdict"], bad["decided_by"]) == (
+        "rolled_back",
+        "rollback",
+        "gate",
+    )
+    assert good["release"].startswith("1.2.0-")
+    assert (good["outcome"], good["verdict"], good["decided_by"]) == ("promoted", "promote", "gate")
+    assert bad["canary_requests_at_decision"] > 0
+    assert bad["seconds_from_decision_to_no_canary_traffic"] < bad["seconds_from_start_to_decision"]
+    page = Path(ran.answer["evidence"]).read_text()
+    assert bad["release"] in page
+    assert good["release"] in page
+    assert left_behind(tmp_path) == []
+
+
+def left_behind(root: Path) -> list[str]:
+    """Command lines of processes that still work below a folder."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        if (process.info["cwd"] or "").startswith(str(root)):
+            found.append(" ".join(process.info["cmdline"] or []))
+    return found

@@ -1,0 +1,124 @@
+"""The service as users meet it: a process of its own on a free port, and the official client."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import openai
+import pytest
+
+from llm_service import corpus, prompts, sample
+from llm_service.embedded import EmbeddedProvider
+from llm_service.library import Library
+
+RELEASE = "1.0.0-0a1b2c3d"
+DOCUMENTS = sample.FOLDER / "documents.jsonl"
+DEADLINE = 15.0
+
+
+@dataclass
+class Server:
+    """A running service; `stdout` and `stderr` are files it writes to."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    port: int
+    stdout: Path
+    stderr: Path
+
+    def status(self, path: str) -> int:
+        """The HTTP status of a GET; 0 while nothing listens."""
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=2) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    def wait_for(self, path: str, status: int) -> None:
+        """Returns once GET `path` answers `status`."""
+        until(lambda: self.status(path) == status, f"{path} never answered {status}")
+
+    def wait_for_log(self, text: str) -> None:
+        """Returns once `text` is in the log."""
+        until(lambda: text in self.stderr.read_text(), f"the log never said {text!r}")
+
+
+def until(condition: Callable[[], bool], complaint: str) -> None:
+    """Returns once `condition` holds; fails the test after DEADLINE seconds."""
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, complaint
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Starts services with the given flags and variables, and ends what still runs at the end."""
+    started: list[Server] = []
+
+    def run(*flags: str, wait: bool = True, **variables: str) -> Server:
+        folder = tmp_path_factory.mktemp("service")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        out, err = folder / "stdout", folder / "stderr"
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "llm_service", "--port", str(port), *flags],
+                env={"PATH": os.environ["PATH"], **variables},
+                stdout=stdout,
+                stderr=stderr,
+                cwd=folder,
+            )
+        server = Server(process, f"http://127.0.0.1:{port}", port, out, err)
+        started.append(server)
+        if wait:
+            server.wait_for("/readyz", 200)
+        return server
+
+    yield run
+    for server in started:
+        server.process.kill()
+        server.process.wait()
+
+
+@pytest.fixture(scope="session")
+def server(start: Callable[..., Server]) -> Server:
+    """A service over the sample handbook with a current and a previous token."""
+    return start(
+        CORPUS_URI=str(DOCUMENTS),
+        RELEASE=RELEASE,
+        SERVICE_NAME="handbook",
+        ENVIRONMENT="test",
+        BEARER_TOKENS='{"current": "new-token", "previous": "old-token"}',
+    )
+
+
+@pytest.fixture(scope="session")
+def client(server: Server) -> Iterator[openai.OpenAI]:
+    """The official client, as anyone would point it at the service."""
+    with openai.OpenAI(
+        base_url=f"{server.url}/v1", api_key="new-token", max_retries=0
+    ) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="session")
+def library() -> Library:
+    return Library(corpus.load(str(DOCUMENTS)))
+
+
+@pytest.fixture(scope="session")
+def provider(library: Library) -> EmbeddedProvider:
+    return EmbeddedProvider(library, prompts.load("answer", "1.0.0"), sentences=2)

@@ -1,0 +1,105 @@
+"""The cloud assembly is read as data: stacks in order, assets with their destinations."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from llmops_runbooks import assembly
+from llmops_runbooks.errors import LlmopsError, UsageError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two stacks, written in the wrong order, as the CDK's default synthesizer writes them."""
+    artifacts = {}
+    for name, needs in (("service", ["data"]), ("data", [])):
+        template = tmp_path / f"{name}.template.json"
+        template.write_text(json.dumps({"Parameters": {"ImageUri": {}}} if needs else {}))
+        key = f"{name}-hash.json"
+        destination = {
+            "bucketName": "assets-${AWS::AccountId}-${AWS::Region}",
+            "objectKey": key,
+        }
+        files = {
+            "t": {
+                "source": {"path": template.name, "packaging": "file"},
+                "destinations": {"d": destination},
+            }
+        }
+        (tmp_path / f"{name}.assets.json").write_text(json.dumps({"files": files}))
+        artifacts[f"{name}.assets"] = {
+            "type": "cdk:asset-manifest",
+            "properties": {"file": f"{name}.assets.json"},
+        }
+        artifacts[name] = {
+            "type": "aws:cloudformation:stack",
+            "properties": {"templateFile": template.name, "stackName": f"x-{name}"},
+            "dependencies": [*needs, f"{name}.assets"],
+        }
+    (tmp_path / "manifest.json").write_text(json.dumps({"artifacts": artifacts}))
+    return tmp_path
+
+
+def test_stacks_come_after_those_they_depend_on(folder: Path) -> None:
+    stacks = assembly.read(folder, account="1", region="eu-west-1")
+    assert [stack.name for stack in stacks] == ["x-data", "x-service"]
+
+
+def test_assets_know_their_bucket_in_the_account_and_region(folder: Path) -> None:
+    data = assembly.read(folder, account="1", region="eu-west-1")[0]
+    assert (data.assets[0].bucket, data.assets[0].key) == ("assets-1-eu-west-1", "data-hash.json")
+    assert (
+        data.template_url == "https://assets-1-eu-west-1.s3.eu-west-1.amazonaws.com/data-hash.json"
+    )
+
+
+def test_parameters_are_the_templates_own(folder: Path) -> None:
+    data, service = assembly.read(folder, account="1", region="eu-west-1")
+    assert (data.parameters(), service.parameters()) == (frozenset[str](), frozenset({"ImageUri"}))
+
+
+def test_a_circle_of_stacks_is_refused(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["artifacts"]["data"]["dependencies"].append("service")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(LlmopsError, match="in a circle"):
+        assembly.read(folder, account="1", region="eu-west-1")
+
+
+def test_container_images_are_not_built(folder: Path) -> None:
+    (folder / "data.assets.json").write_text(json.dumps({"dockerImages": {"x": {}}}))
+    with pytest.raises(UsageError, match="images by digest"):
+        assembly.read(folder, account="1", region="eu-west-1")
+
+
+def test_a_zipped_folder_depends_on_its_content_alone(tmp_path: Path) -> None:
+    (tmp_path / "code" / "inner").mkdir(parents=True)
+    (tmp_path / "code" / "inner" / "b.py").write_text("b = 1")
+    (tmp_path / "code" / "a.py").write_text("a = 1")
+    asset = assembly.Asset(tmp_path / "code", "zip", "bucket", "key")
+    first = asset.content()
+    (tmp_path / "code" / "a.py").touch()
+    assert asset.content() == first
+    assert zipfile.ZipFile(BytesIO(first)).namelist() == ["a.py", "inner/b.py"]
+
+
+def test_a_project_without_an_app_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"There is no app\.py"):
+        assembly.synthesize(tmp_path, "local", tmp_path / "out")
+
+
+def test_the_apps_own_sentence_is_passed_on(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("import sys; sys.stderr.write('wrong key'); sys.exit(2)")
+    with pytest.raises(UsageError, match=r"^wrong key$"):
+        assembly.synthesize(tmp_path, "local", tmp_path / "out")
+
+
+def test_a_crash_of_the_app_shows_its_end(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("raise RuntimeError('boom')")
+    with pytest.raises(LlmopsError, match="RuntimeError: boom"):
+        assembly.synthesize(tmp_path, "local", tmp_path / "out")

@@ -1,0 +1,54 @@
+"""The gate's code is the packages that are imported here, and nothing around them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llmops_stacks.bundle import staged
+
+
+def test_it_holds_the_python_files_of_both_packages_only() -> None:
+    with staged() as folder:
+        files = [file for file in folder.rglob("*") if file.is_file()]
+        packages = sorted(file.name for file in folder.iterdir())
+    assert packages == ["llmops_functions", "llmops_judge"]
+    assert {file.suffix for file in files} == {".py"}
+
+
+def test_nothing_is_left_behind() -> None:
+    with staged() as folder:
+        pass
+    assert not folder.exists()
+
+
+def test_a_package_that_is_not_installed_is_named() -> None:
+    with pytest.raises(ModuleNotFoundError, match="needs the package no_such_package"):
+        with staged(["no_such_package"]):
+            pass
+
+
+def test_the_same_code_is_the_same_asset_in_every_environment(
+    assembly: Callable[[str], Any],
+) -> None:
+    keys = set()
+    for name in ("local", "prod"):
+        (function,) = assembly(name).resources("AWS::Lambda::Function").values()
+        keys.add(function["Properties"]["Code"]["S3Key"])
+    assert len(keys) == 1
+
+
+def test_the_function_runs_the_gate(local: Any) -> None:
+    (function,) = local.resources("AWS::Lambda::Function").values()
+    properties = function["Properties"]
+    assert properties["Handler"] == "llmops_functions.gate.handler"
+    assert properties["Runtime"] == "python3.13"
+    assert properties["Timeout"] == 30
+    assert set(properties["Environment"]["Variables"]) == {
+        "ARTIFACT_BUCKET",
+        "METRIC_NAMESPACE",
+        "SERVICE_NAME",
+        "ENVIRONMENT",
+    }
+    assert list(Path(local.folder).glob("asset.*/llmops_functions/__init__.py"))
