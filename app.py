@@ -3,8 +3,9 @@
 import os
 import sys
 
+from llmops_constructs import InvalidConstruct
 from llmops_runbooks import settings
-from llmops_runbooks.errors import SettingsError
+from llmops_runbooks.errors import ExitCode, SettingsError
 from llmops_stacks import add_checks, build, new_app
 
 
@@ -13,14 +14,13 @@ def main() -> int:
     app = new_app()
     chosen = app.node.try_get_context("env") or os.environ.get("LLMOPS_ENV")
     try:
-        environment = settings.load(chosen or settings.default_environment())
-    except SettingsError as error:
-        print(error.message, error.hint, file=sys.stderr)
-        return error.exit_code
-    build(app, environment)
+        build(app, settings.load(chosen or settings.default_environment()))
+    except (SettingsError, InvalidConstruct) as error:
+        print(f"{error} {getattr(error, 'hint', '')}".rstrip(), file=sys.stderr)
+        return ExitCode.USAGE
     add_checks(app)
     app.synth()
-    return 0
+    return ExitCode.DONE
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from llmops_runbooks.errors import LlmopsError
+from llmops_runbooks.errors import LlmopsError, UsageError
 
+WrongWord: type[Exception] = typer.BadParameter.__mro__[1]
+"""typer's base of everything that can be wrong with a command line; it exports only its heirs."""
 PACKAGE = "llmops_cli.commands"
 INTERRUPTED = 130
 """Ctrl-C in a command that has nothing to leave behind: 128 + SIGINT, as shells have it."""
@@ -72,6 +74,10 @@ class Commands(TyperGroup):
         in_json = "--json" in [*ctx._protected_args, *ctx.args]
         try:
             return super().invoke(ctx)
+        except WrongWord as error:
+            known = _as_usage_error(error)
+            tell_error(known, in_json=in_json)
+            raise typer.Exit(int(known.exit_code)) from error
         except LlmopsError as error:
             tell_error(error, in_json=in_json)
             raise typer.Exit(int(error.exit_code)) from error
@@ -87,6 +93,12 @@ def tell_error(error: LlmopsError, *, in_json: bool) -> None:
     if in_json:
         told = {"error": error.message, "hint": error.hint, "exit_code": int(error.exit_code)}
         sys.stdout.write(json.dumps(told) + "\n")
+
+
+def _as_usage_error(error: Any) -> UsageError:
+    """A mistake in the command line, told like any other."""
+    path = error.ctx.command_path if error.ctx else "llmops"
+    return UsageError(error.format_message(), hint=f"{path} --help")
 
 
 def _command(name: str, entry: Entry) -> Any:

@@ -32,7 +32,8 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Every check, and what would be done; change nothing.")
 ]
 Wait = Annotated[
-    bool, typer.Option("--wait/--no-wait", help="Watch the rollout to its end, or leave it.")
+    bool,
+    typer.Option("--wait/--no-wait", help="Watch the rollout to its end, or leave it (exit 3)."),
 ]
 
 

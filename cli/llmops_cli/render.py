@@ -10,6 +10,7 @@ from typing import IO, Any
 from llmops_runbooks.narration import Event
 
 STEP_WIDTH = 13
+DECISION = "decision"
 PERCENT_METRICS = frozenset({"errors"})
 
 
@@ -36,18 +37,19 @@ class Screen:
             self._live = None
 
     def tell(self, event: Event) -> None:
-        """Shows one event; the port of the runbooks."""
-        if self._live is None:
-            self.line(text_of(event))
-            for row in rows_of(event.verdict):
-                self.line(row)
-        elif event.verdict is not None:
-            self._live.update(_panel(event))
-        else:
-            self._live.update("")
-            self._live.console.print(text_of(event), markup=False, highlight=False)
+        """Shows one event; the port of the runbooks. A decision's table stays."""
+        if self._live is not None and event.verdict and event.step != DECISION:
+            self._live.update(_panel(event), refresh=True)
+            return
+        for text in (text_of(event), *rows_of(event.verdict)):
+            self.line(text)
 
     def line(self, text: str) -> None:
+        """One line of text, above whatever is live."""
+        if self._live is not None:
+            self._live.update("")
+            self._live.console.print(text, markup=False, highlight=False)
+            return
         self._out.write(f"{text}\n")
         self._out.flush()
 

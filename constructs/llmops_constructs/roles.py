@@ -5,7 +5,7 @@ from __future__ import annotations
 import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
-from constructs import Construct
+from constructs import Construct, IDependable
 
 from llmops_constructs._findings import acknowledge_wildcard
 from llmops_constructs.rollout import LambdaHook
@@ -34,6 +34,11 @@ def task_role(scope: Construct, id: str, description: str) -> iam.Role:
         description=description,
         assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com", conditions=own),
     )
+
+
+def policy_of(role: iam.Role) -> IDependable:
+    """What a role may do, as a resource that others can wait for; the role itself comes first."""
+    return role.node.find_child("DefaultPolicy")
 
 
 def execution_role(scope: Construct, repository: ecr.IRepository | None) -> iam.Role:

@@ -19,7 +19,13 @@ from llmops_constructs._findings import acknowledge, acknowledge_wildcard, objec
 from llmops_constructs.database import PORT as DATABASE_PORT
 from llmops_constructs.database import Database
 from llmops_constructs.names import log_group_name
-from llmops_constructs.roles import execution_role, hook_role, infrastructure_role, task_role
+from llmops_constructs.roles import (
+    execution_role,
+    hook_role,
+    infrastructure_role,
+    policy_of,
+    task_role,
+)
 from llmops_constructs.rollout import Canary, LambdaHook
 from llmops_constructs.routing import Routing
 
@@ -107,7 +113,7 @@ class FargateLlmService(Construct):
         self.cluster = self._cluster(prefix, vpc)
         self.security_group = self._security_group(vpc)
         self.service = self._service(service_name, vpc_subnets, desired_count, accepted, alarms)
-        self._after(self.execution_role)
+        self._after(policy_of(self.execution_role))
         self._let_in(routing, container_port)
         self._attach(routing, container_port)
         if hook:
@@ -194,7 +200,7 @@ class FargateLlmService(Construct):
         canary: Canary,
         alarms: Sequence[cloudwatch.IAlarm],
     ) -> ecs.FargateService:
-        return ecs.FargateService(
+        service = ecs.FargateService(
             self,
             "Service",
             service_name=name,
@@ -221,6 +227,12 @@ class FargateLlmService(Construct):
                 behavior=ecs.AlarmBehavior.ROLLBACK_ON_ALARM,
             ),
         )
+        acknowledge(
+            service,
+            "@aws-cdk/aws-ecs:shouldUseCircuitBreaker",
+            "AWS documents the circuit breaker for rolling deployments only; this one is CANARY.",
+        )
+        return service
 
     def _security_group(self, vpc: ec2.IVpc) -> ec2.SecurityGroup:
         group = ec2.SecurityGroup(
@@ -271,7 +283,7 @@ class FargateLlmService(Construct):
                 ),
             )
         ]
-        self._after(role, routing.ready)
+        self._after(policy_of(role), routing.ready)
 
     def _ask(self, hook: LambdaHook) -> None:
         """Adds the hook: the CDK's own cannot name the stage before a step of a canary."""
@@ -279,7 +291,7 @@ class FargateLlmService(Construct):
         self._cfn.add_property_override(
             "DeploymentConfiguration.LifecycleHooks", [hook.render(role.role_arn)]
         )
-        self._after(role)
+        self._after(policy_of(role))
 
     def _after(self, *dependencies: IDependable) -> None:
         """The first deployment starts as soon as the service exists: its roles must be complete."""

@@ -19,6 +19,7 @@ FEATURE_FLAGS: Mapping[str, Any] = {
     "@aws-cdk/aws-rds:preventRenderingDeprecatedCredentials": True,
     "@aws-cdk/aws-s3:publicAccessBlockedByDefault": True,
     "@aws-cdk/core:checkSecretUsage": True,
+    "@aws-cdk/core:defaultCrossStackReferences": "strong",  # an export in use cannot go
     "@aws-cdk/core:enablePartitionLiterals": True,
     "@aws-cdk/core:target-partitions": ["aws"],
     "@aws-cdk/core:validateAgainstDefaultRules": True,  # a template CloudFormation refuses

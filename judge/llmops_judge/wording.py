@@ -38,10 +38,11 @@ def _harmless(policy: Policy, verdict: Verdict) -> str:
 
 def _share_is_off(weight: float, requests: dict[str, int]) -> str:
     together = sum(requests.values())
+    served = _percent(requests["canary"] / together)
     return (
-        f"The canary served {requests['canary'] / together:.1%} of {together:,} requests, but the "
-        f"router was told {weight:.1%}: the router or the metrics are at fault, so the arms cannot "
-        "be compared."
+        f"The canary served {served} of {together:,} requests, but the router was told "
+        f"{_percent(weight)}: the router or the metrics are at fault, so the arms cannot be "
+        "compared."
     )
 
 
@@ -84,7 +85,7 @@ def _deciding(policy: Policy, verdict: Verdict) -> list[MetricVerdict]:
 
 
 def _percent(rate: float | None) -> str:
-    return "unknown" if rate is None else f"{rate:.1%}"
+    return "unknown" if rate is None else f"{100 * rate:.1f} %"
 
 
 def _number(value: float) -> str:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import llmops_localcloud.resources  # noqa: F401  adds CloudFormation types
-from llmops_localcloud import ecr, lambda_api, rds
+from llmops_localcloud import bucket_policies, cloudwatch, ecr, elbv2, lambda_api, rds
 from llmops_localcloud.bootstrap import bootstrap
 from llmops_localcloud.clock import VirtualClock
 from llmops_localcloud.cloudformation import api as stacks_api
 from llmops_localcloud.cloudformation.models import register_models
 from llmops_localcloud.credentials import Surroundings
 from llmops_localcloud.daemon import Arguments
+from llmops_localcloud.ecs import responses as ecs
 from llmops_localcloud.events import Events
 from llmops_localcloud.functions import LocalFunctions
 from llmops_localcloud.images import ImageStore
+from llmops_localcloud.ports import Switches, World
 from llmops_localcloud.postgres import Postgres
 from llmops_localcloud.processes import Ports, ProcessRegistry
 from llmops_localcloud.resources.client import use_endpoint
@@ -40,28 +44,36 @@ class Cloud:
         self.images = ImageStore(root)
         around = Surroundings(endpoint, account, region, root / "cache")
         self.events = Events(self.clock, account, region)
-        self.logs = _Logs(account, region)
+        self.cloudwatch = cloudwatch.install(clock=self.clock, account=account, region=region)
         self.tasks = Tasks(
             self.clock,
             self.registry,
             self.ports,
-            self.logs,
-            around,
-            lambda uri: ecr.snapshot(self.images, uri),
+            logs=self.cloudwatch.logs,
+            surroundings=around,
+            pull=lambda uri: ecr.snapshot(self.images, uri),
         )
-        self.functions = LocalFunctions(root, self.clock, self.registry, self.logs, around)
+        self.functions = LocalFunctions(
+            root, self.clock, self.registry, self.cloudwatch.logs, around
+        )
         self.databases = rds.install(Postgres(root, self.registry), self.ports)
         self.stacks = stacks_api.install(self.clock)
+        bucket_policies.install()
         ecr.install(self.images)
         lambda_api.install(self.functions)
+        self.plane = elbv2.install(clock=self.clock, put=self.cloudwatch.put)
+        self.engine = ecs.install(self._world(), account, region)
         register_models()
         use_endpoint(endpoint)
-        pages = {
-            "/_llmops/health": self.health,
-            "/_llmops/unsupported": self.stacks.unsupported,
-            "/_llmops/events": self.events.recent,
-        }
-        self._server = serve(Application(pages), self.clock, arguments.port)
+        application = Application(
+            {
+                "/_llmops/health": self.health,
+                "/_llmops/unsupported": self.stacks.unsupported,
+                "/_llmops/events": self.events.recent,
+            },
+            {"/_llmops/blobs/": self.images.blob},
+        )
+        self._server = serve(application, self.clock, arguments.port)
 
     def start(self) -> None:
         """Answer; ready when the account is bootstrapped."""
@@ -72,7 +84,10 @@ class Cloud:
     def stop(self) -> None:
         """End everything, tasks first, so that they finish what they have begun."""
         self._ready = False
+        self.engine.close()
         self.tasks.stop_all(STOP_SECONDS)
+        self.plane.stop()
+        self.cloudwatch.stop()
         self.functions.stop_all()
         self.databases.stop_all()
         self.registry.end_all(1.0)
@@ -82,6 +97,8 @@ class Cloud:
     def health(self) -> dict[str, Any]:
         """The page `/_llmops/health`."""
         arguments = self._arguments
+        # The load balancer gets a new process when the old one dies.
+        self.registry.record(self.plane.pid, "load balancer")
         return {
             "ready": self._ready,
             "pid": os.getpid(),
@@ -96,9 +113,35 @@ class Cloud:
             "stacks": self.stacks.summary(),
         }
 
+    def _world(self) -> World:
+        return World(
+            clock=self.clock,
+            tasks=self.tasks,
+            targets=self.plane,
+            router=self.plane,
+            functions=self.functions,
+            alarms=self.cloudwatch.alarms,
+            events=self.events,
+            switches=switches(self._arguments.switches),
+        )
 
-class _Logs:
-    def __init__(self, account: str, region: str) -> None: ...
 
-    def line(self, group: str, stream: str, text: str, real_epoch_seconds: float) -> None:
-        print(group, stream, text)
+def switches(given: Mapping[str, str]) -> Switches:
+    """The switches from their texts. Raises ValueError naming a switch there is not."""
+    known = {field.name: field.default for field in fields(Switches)}
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ValueError(
+            f"The local cloud has no switch {', '.join(unknown)}; it has {', '.join(known)}."
+        )
+    values: dict[str, Any] = {
+        name: _truth(name, text) if isinstance(known[name], bool) else text
+        for name, text in given.items()
+    }
+    return Switches(**values)
+
+
+def _truth(name: str, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"The switch {name} is {text!r}; it should be true or false.")
+    return text.lower() == "true"

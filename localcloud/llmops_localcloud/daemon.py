@@ -69,4 +69,8 @@ def _settle_environment(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    code = main(sys.argv[1])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Requests under way hold threads; all that has to end has ended.
+    os._exit(code)

@@ -101,7 +101,7 @@ class _Response(ECRResponse):
         image = self.ecr_backend.put_image(name, text, tag, media_type, digest)
         return ActionResult({"image": image})
 
-    def get_download_url_for_layer(self) -> ActionResult:
+    def get_download_url_for_layer(self) -> ActionResult:  # type: ignore[override]
         """A layer of the repository, as a page of this daemon."""
         digest = self._get_param("layerDigest")
         if not self.store.has_blob(digest):

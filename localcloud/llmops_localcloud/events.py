@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from moto.events import events_backends
+from moto.events.models import events_backends
 
 from llmops_localcloud.ports import Clock
 

@@ -114,4 +114,4 @@ def _make_read_only(root: Path) -> None:
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode & ~0o222)
         if folder != str(root):
-            os.chmod(folder, 0o555)
+            Path(folder).chmod(Path(folder).stat().st_mode & ~0o222)

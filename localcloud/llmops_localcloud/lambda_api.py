@@ -67,36 +67,27 @@ def _version(function: Any) -> str:
 
 def _keep_logging_configuration() -> None:
     """moto drops LoggingConfig, which says the log group."""
-    make: Any = LambdaFunction.create_from_cloudformation_json.__func__  # type: ignore[attr-defined]
-    change: Any = LambdaFunction.update_from_cloudformation_json.__func__  # type: ignore[attr-defined]
-    plain_init: Any = LambdaFunction.__init__
-    plain_configuration: Any = LambdaFunction.get_configuration
-
-    def init(self: Any, account_id: str, spec: dict[str, Any], *args: Any, **kw: Any) -> None:
-        plain_init(self, account_id, spec, *args, **kw)
-        self.logging_config = spec.get("LoggingConfig")
+    function: Any = LambdaFunction
+    plain_configuration = function.get_configuration
+    make = function.create_from_cloudformation_json.__func__
+    change = function.update_from_cloudformation_json.__func__
 
     def configuration(self: Any, *args: Any, **kw: Any) -> dict[str, Any]:
         answer: dict[str, Any] = plain_configuration(self, *args, **kw)
-        given = self.logging_config or {}
-        answer["LoggingConfig"] = {
-            "LogFormat": "Text",
-            "LogGroup": self.logs_group_name,
-            **given,
-        }
-        return answer
+        given = getattr(self, "logging_config", None) or {}
+        default = {"LogFormat": "Text", "LogGroup": self.logs_group_name}
+        return {**answer, "LoggingConfig": {**default, **given}}
 
     def created(cls: Any, name: str, template: Any, *args: Any, **kw: Any) -> Any:
-        function = make(cls, name, template, *args, **kw)
-        function.logging_config = template["Properties"].get("LoggingConfig")
-        return function
+        made = make(cls, name, template, *args, **kw)
+        made.logging_config = template["Properties"].get("LoggingConfig")
+        return made
 
     def updated(cls: Any, *args: Any, **kw: Any) -> Any:
-        function = change(cls, *args, **kw)
-        function.logging_config = kw["cloudformation_json"]["Properties"].get("LoggingConfig")
-        return function
+        changed = change(cls, *args, **kw)
+        changed.logging_config = kw["cloudformation_json"]["Properties"].get("LoggingConfig")
+        return changed
 
-    LambdaFunction.__init__ = init
-    LambdaFunction.get_configuration = configuration
-    LambdaFunction.create_from_cloudformation_json = classmethod(created)
-    LambdaFunction.update_from_cloudformation_json = classmethod(updated)
+    function.get_configuration = configuration
+    function.create_from_cloudformation_json = classmethod(created)
+    function.update_from_cloudformation_json = classmethod(updated)

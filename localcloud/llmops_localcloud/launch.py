@@ -64,7 +64,15 @@ def up(
                 f"Port {port} on 127.0.0.1 is already taken by another program; stop it or choose "
                 "another port."
             )
-        return _start(root, port, speed, account, region, switches)
+        arguments = {
+            "root": str(root),
+            "port": port,
+            "speed": speed,
+            "account": account,
+            "region": region,
+            "switches": dict(switches),
+        }
+        return _start(root, speed, arguments)
 
 
 def down(*, root: Path) -> dict[str, Any]:
@@ -91,17 +99,7 @@ def status(*, root: Path) -> dict[str, Any] | None:
     return {key: state[key] for key in ("endpoint", "pid", "speed", "root")}
 
 
-def _start(
-    root: Path, port: int, speed: float, account: str, region: str, switches: Mapping[str, str]
-) -> dict[str, Any]:
-    arguments = {
-        "root": str(root),
-        "port": port,
-        "speed": speed,
-        "account": account,
-        "region": region,
-        "switches": dict(switches),
-    }
+def _start(root: Path, speed: float, arguments: Mapping[str, Any]) -> dict[str, Any]:
     with (root / LOG).open("wb") as log:
         daemon = subprocess.Popen(
             [sys.executable, "-P", "-m", "llmops_localcloud.daemon", json.dumps(arguments)],
@@ -111,18 +109,19 @@ def _start(
             cwd=root,
             start_new_session=True,
         )
-    endpoint = f"http://127.0.0.1:{port}"
-    state = {
-        "endpoint": endpoint,
-        "pid": daemon.pid,
-        "started": psutil.Process(daemon.pid).create_time(),
-        "speed": speed,
-        "root": str(root),
-    }
-    write_json(root / STATE, state)
     try:
-        _wait_until_ready(daemon, endpoint, root)
+        state = {
+            "endpoint": f"http://127.0.0.1:{arguments['port']}",
+            "pid": daemon.pid,
+            "started": psutil.Process(daemon.pid).create_time(),
+            "speed": speed,
+            "root": str(root),
+        }
+        write_json(root / STATE, state)
+        _wait_until_ready(daemon, str(state["endpoint"]), root)
     except BaseException:
+        daemon.kill()
+        daemon.wait()
         _clear(root)
         raise
     return {key: state[key] for key in ("endpoint", "pid", "speed", "root")}
@@ -214,5 +213,3 @@ def _locked(root: Path) -> Iterator[None]:
     with (root / LOCK).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-

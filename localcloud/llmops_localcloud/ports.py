@@ -126,7 +126,9 @@ class LogSink(Protocol):
 class EventBus(Protocol):
     """Takes EventBridge events of AWS's own sources."""
 
-    def put(self, source: str, detail_type: str, resources: Sequence[str], detail: Mapping[str, Any]) -> None: ...
+    def put(
+        self, source: str, detail_type: str, resources: Sequence[str], detail: Mapping[str, Any]
+    ) -> None: ...
 
 
 @dataclass(frozen=True)

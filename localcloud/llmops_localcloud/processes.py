@@ -30,12 +30,16 @@ SAME_START = 0.05
 PORTS = range(20000, 32768)
 """Below the range from which Linux (32768 on) and macOS (49152 on) take outgoing ports."""
 
-# Runs in the child before the program. PR_SET_PDEATHSIG is 1; the parent may already be gone.
+# Runs in the child before the program: becomes another user if told to (the interpreter itself may
+# be out of that user's reach), then ties itself to the daemon (PR_SET_PDEATHSIG is 1, and changing
+# the user would clear it), which may already be gone.
 _TIE_TO_PARENT = """
 import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, int(sys.argv[1]), 0, 0, 0)
-if os.getppid() != int(sys.argv[2]): sys.exit(1)
-os.execvp(sys.argv[3], sys.argv[3:])
+number, parent, user, group = map(int, sys.argv[1:5])
+if user >= 0: os.setgroups([]); os.setgid(group); os.setuid(user)
+if sys.platform == "linux": ctypes.CDLL(None).prctl(1, number, 0, 0, 0)
+if os.getppid() != parent: sys.exit(1)
+os.execvp(sys.argv[5], sys.argv[5:])
 """
 
 
@@ -80,24 +84,21 @@ class ProcessRegistry:
         stdout: int | IO[Any] | None = None,
         stderr: int | IO[Any] | None = None,
         pass_fds: Sequence[int] = (),
-        user: int | None = None,
-        group: int | None = None,
+        user: tuple[int, int] | None = None,
         death_signal: signal.Signals = signal.SIGKILL,
     ) -> subprocess.Popen[bytes]:
-        """Start a child in a session of its own. Raises OSError if it cannot be started."""
+        """Start a child in a session of its own, as another user and group if `user` says so.
+        Raises OSError if it cannot be started."""
 
         def make() -> subprocess.Popen[bytes]:
             return subprocess.Popen(
-                _tied(argv, death_signal),
+                _tied(argv, death_signal, user),
                 env=None if env is None else dict(env),
                 cwd=cwd,
                 stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 pass_fds=tuple(pass_fds),
-                user=user,
-                group=group,
-                extra_groups=None if user is None else [],
                 start_new_session=True,
             )
 
@@ -208,8 +209,11 @@ def write_json(file: Path, value: Any) -> None:
     draft.replace(file)
 
 
-def _tied(argv: Sequence[str], death_signal: signal.Signals) -> list[str]:
-    if sys.platform != "linux":
+def _tied(
+    argv: Sequence[str], death_signal: signal.Signals, user: tuple[int, int] | None
+) -> list[str]:
+    if sys.platform != "linux" and user is None:
         return list(argv)
     tie = [sys.executable, "-I", "-S", "-c", _TIE_TO_PARENT]
-    return [*tie, str(int(death_signal)), str(os.getpid()), *argv]
+    numbers = (int(death_signal), os.getpid(), *(user or (-1, -1)))
+    return [*tie, *map(str, numbers), *argv]

@@ -66,10 +66,11 @@ class Databases:
 def install(postgres: Postgres, ports: Ports) -> Databases:
     """Make moto's RDS start PostgreSQL for the instances it makes."""
     databases = Databases(postgres, ports)
+    models: Any = moto_rds
     plain: Any = moto_rds.DBInstance
-    moto_rds.DBInstance = type("LocalInstance", (_Instance, plain), {"databases": databases})
+    models.DBInstance = type("LocalInstance", (_Instance, plain), {"databases": databases})
     secret: Any = moto_rds.MasterUserSecret
-    moto_rds.MasterUserSecret = type("LocalSecret", (_Secret, secret), {})
+    models.MasterUserSecret = type("LocalSecret", (_Secret, secret), {})
     _delete_with_server(databases)
     return databases
 
@@ -98,7 +99,7 @@ class _Instance:
             return
         me.dbi_resource_id = "db-" + secrets.token_hex(13).upper()
         managed = me.manage_master_user_password
-        self._current = self.managed_password if managed else str(me.master_user_password)
+        self._current = self.managed_password if managed else str(kwargs["master_user_password"])
         self.server = self.databases.start(self, self._current)
 
     @property
@@ -134,7 +135,8 @@ def _password() -> str:
 
 
 def _delete_with_server(databases: Databases) -> None:
-    plain = moto_rds.RDSBackend.delete_db_instance
+    backend: Any = moto_rds.RDSBackend
+    plain = backend.delete_db_instance
 
     def delete_db_instance(self: Any, *args: Any, **kwargs: Any) -> Any:
         instance = plain(self, *args, **kwargs)
@@ -142,4 +144,4 @@ def _delete_with_server(databases: Databases) -> None:
             databases.stop(instance.server)
         return instance
 
-    moto_rds.RDSBackend.delete_db_instance = delete_db_instance
+    backend.delete_db_instance = delete_db_instance

@@ -25,20 +25,29 @@ from werkzeug.serving import BaseWSGIServer, ThreadedWSGIServer
 from llmops_localcloud.ports import Clock
 
 Page = Callable[[], Any]
+Shelf = Callable[[str], bytes]
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Application:
-    """Serves `pages` (path to a function whose answer is sent as JSON) and moto for the rest."""
+    """Serves `pages` (path to a function whose answer is sent as JSON), `shelves` (prefix of paths
+    to a function from the rest of the path to bytes) and moto for everything else."""
 
-    def __init__(self, pages: Mapping[str, Page]) -> None:
+    def __init__(self, pages: Mapping[str, Page], shelves: Mapping[str, Shelf]) -> None:
         self._pages = dict(pages)
+        self._shelves = dict(shelves)
         self._aws: Wsgi = DomainDispatcherApplication(create_backend_app)
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        page = self._pages.get(environ.get("PATH_INFO", ""))
+        path = environ.get("PATH_INFO", "")
+        for prefix, shelf in self._shelves.items():
+            if path.startswith(prefix):
+                content = shelf(path.removeprefix(prefix))
+                start_response("200 OK", [("Content-Type", "application/octet-stream")])
+                return [content]
+        page = self._pages.get(path)
         if page is None:
             return self._aws(environ, start_response)
         body = json.dumps(page(), default=str).encode()
@@ -101,7 +110,8 @@ class Handler(MotoRequestHandler):
             answer[:] = [status, headers]
 
         try:
-            chunks = self.server.app(environ, start_response)
+            application: Wsgi = self.server.app
+            chunks = application(environ, start_response)
             try:
                 body = b"".join(chunks)
             finally:

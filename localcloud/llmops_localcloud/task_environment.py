@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from moto.core.exceptions import JsonRESTError, ServiceException
-from moto.secretsmanager import secretsmanager_backends
-from moto.ssm import ssm_backends
+from moto.secretsmanager.models import secretsmanager_backends
+from moto.ssm.models import ssm_backends
 
 SECRET = re.compile(
     r"(?P<arn>arn:aws[\w-]*:secretsmanager:(?P<region>[^:]+):(?P<account>\d+):secret:[^:]+)"
@@ -59,8 +59,9 @@ def _secret(match: re.Match[str]) -> str:
         return text
     table = json.loads(text)
     if match["key"] not in table:
-        raise LookupError(f"retrieved secret from Secrets Manager did not contain json key "
-                          f"{match['key']}")
+        raise LookupError(
+            f"retrieved secret from Secrets Manager did not contain json key {match['key']}"
+        )
     value = table[match["key"]]
     return value if isinstance(value, str) else json.dumps(value)
 

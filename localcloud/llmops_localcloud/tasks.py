@@ -42,6 +42,7 @@ class Tasks:
         clock: Clock,
         registry: ProcessRegistry,
         ports: Ports,
+        *,
         logs: LogSink,
         surroundings: Surroundings,
         pull: Pull,
@@ -159,9 +160,7 @@ class _Task:
         self.ended_at = time.monotonic()
         self.done.set()
 
-    def _launch(
-        self, container: Mapping[str, Any], port: int
-    ) -> subprocess.Popen[bytes] | None:
+    def _launch(self, container: Mapping[str, Any], port: int) -> subprocess.Popen[bytes] | None:
         around = self._tasks._surroundings
         given = container_environment(container, around.account, around.region)
         snapshot = self._tasks._pull(container["image"])

@@ -77,7 +77,7 @@ def result(
         verdict=rules.verdict_at_decision(record),
         canary_requests_at_decision=rules.canary_requests(record),
         started_at=rules.iso(deployment.started_at or deployment.created_at),
-        decided_at=rules.decided_at(record, decision),
+        decided_at=rules.decided_at(deployment, record, decision),
         finished_at=rules.iso(deployment.finished_at),
         seconds_from_start_to_decision=seconds,
         decided_wall=wall,

@@ -31,12 +31,16 @@ class Change:
 
 @dataclass(frozen=True)
 class Plan:
-    """A change set that waits to be executed. `kind` is CREATE or UPDATE."""
+    """A change set that waits to be executed. `kind` is CREATE or UPDATE.
+
+    A change of outputs alone is a change, without any line in `changes`; `empty` is none at all.
+    """
 
     stack: str
     kind: str
     change_set: str
     changes: tuple[Change, ...]
+    empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Stacks(Protocol):
         """Puts the asset where the template expects it; False if it was there."""
 
     def plan(self, stack: Stack, parameters: Mapping[str, str]) -> Plan:
-        """A change set; its `changes` are empty if there is nothing to do."""
+        """A change set; it is `empty` if there is nothing to do."""
 
     def discard(self, plan: Plan) -> None:
         """Forgets a plan, and the empty stack that planning a CREATE leaves behind."""
@@ -114,14 +118,14 @@ def deploy(
     for stack in assembly:
         says.uploaded(stack.name, sum(stacks.upload(asset) for asset in stack.assets))
         plan = stacks.plan(stack, _parameters(stack, release_parameters))
-        if plan.changes:
+        if not plan.empty:
             says.planned(plan)
             _allow(plan, stacks, guard, confirm)
             stacks.execute(plan, lambda event, name=stack.name: says.event(name, event))  # type: ignore[misc]
         else:
             stacks.discard(plan)
         done[stack.name] = len(plan.changes)
-        says.finished(stack.name, bool(plan.changes))
+        says.finished(stack.name, not plan.empty)
     return done
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -29,15 +29,17 @@ class Event:
     text: str
     mark: Mark = Mark.DONE
     at: datetime | None = None
-    verdict: Mapping[str, Any] | None = field(default=None)
+    verdict: Mapping[str, Any] | None = None
+    canary: float | None = None
+    """The canary's share of the traffic in percent, if the line is about a rollout."""
 
     def entry(self) -> dict[str, Any]:
         """The event in the journal that goes into the evidence."""
-        return {
-            "at": self.at.isoformat() if self.at else None,
-            "step": self.step,
-            "text": self.text,
-        }
+        at = self.at.isoformat() if self.at else None
+        told: dict[str, Any] = {"at": at, "step": self.step, "text": self.text}
+        if self.canary is not None:
+            told["weights"] = {"baseline": 100 - self.canary, "canary": self.canary}
+        return told
 
 
 ENDS = {
@@ -56,7 +58,12 @@ def silent(_: Event) -> None:
 
 
 def stage_of(deployment: Deployment, verdict: Mapping[str, Any] | None) -> Event:
-    """Where a rollout is, read from its statuses, weights and hooks, never from stage names.
+    """Where a rollout is, with the canary's share."""
+    return replace(_stage_of(deployment, verdict), canary=deployment.target.weight)
+
+
+def _stage_of(deployment: Deployment, verdict: Mapping[str, Any] | None) -> Event:
+    """Read from statuses, weights and hooks, never from stage names.
 
     Stages are transient and one has no name of its own (reference 0.5); the stage is quoted only
     before any traffic moved.

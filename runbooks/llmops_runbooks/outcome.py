@@ -135,13 +135,17 @@ def iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
 
-def decided_at(record: Record | None, decision: Record | None) -> str | None:
-    """When the word was said that the rollout followed, if anybody wrote it down."""
+def decided_at(
+    deployment: Deployment, record: Record | None, decision: Record | None
+) -> str | None:
+    """When it was decided, by the cloud's clock, if anybody wrote it down."""
+    decider = decided_by(deployment, record, decision)
+    if decider in (Decider.ALARM, Decider.TIMEOUT, Decider.ENGINE):
+        return iso(deployment.rollback_started_at)
     if decision:
         return str(decision["at"])
     calls = [call for call in (record or {}).get("calls", ()) if call.get("verdict")]
-    ended = bool(calls) and calls[-1].get("hook_status") in {"SUCCEEDED", "FAILED"}
-    return str(calls[-1]["at"]) if ended else None
+    return str(calls[-1]["at"]) if decider is Decider.GATE and calls else None
 
 
 def _word(decision: Record | None) -> str:

@@ -64,9 +64,11 @@ class Deployment:
     stopped_at: datetime | None = None
     rollback_reason: str = ""
     rollback_revision: str = ""
+    rollback_started_at: datetime | None = None
     alarm_status: str = ""
     triggered_alarms: tuple[str, ...] = ()
     configuration: Mapping[str, Any] = field(default_factory=dict)
+    service_arn: str = ""
 
     @property
     def id(self) -> str:

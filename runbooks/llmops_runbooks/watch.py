@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from llmops_runbooks.errors import CloudError
-from llmops_runbooks.narration import Event, Tell, silent, stage_of
+from llmops_runbooks.narration import Event, Mark, Tell, silent, stage_of
 from llmops_runbooks.outcome import Decider, decided_by
-from llmops_runbooks.ports import Cloud, Deployment
+from llmops_runbooks.ports import GOING_BACK, Cloud, Deployment
 from llmops_runbooks.records import Record, decision, gate_record, last_verdict
 
 PATIENCE = 40
-"""Looks at a deployment that ECS does not know before giving up: its lists are eventually right."""
+"""Looks in vain, one after the other, before a command gives up."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,16 @@ class Watch:
     tell: Tell = silent
     decided_wall: float | None = None
     _said: Event | None = None
-    _decided_before: bool | None = None
+    _decider: Decider | None = None
+    _was_going_back: bool = False
+    _looked: bool = False
 
     def to_the_end(self, *, hold: bool = True) -> Look:
         """Looks until the rollout ended; without `hold`, until only a person is waited for."""
         while True:
-            look = self.look()
-            if not look.deployment.under_way:
-                return look
-            if (
-                not self._answer_first_pause(look.deployment)
-                and not hold
-                and look.deployment.pauses
-            ):
+            look, answered = self._patiently()
+            left = not hold and bool(look.deployment.pauses) and not answered
+            if left or not look.deployment.under_way:
                 return look
             self.cloud.clock.wait(self.poll_seconds)
 
@@ -67,15 +64,28 @@ class Watch:
             self._say(event)
         return look
 
-    def _deployment(self) -> Deployment:
-        for _ in range(PATIENCE):
-            found = self.cloud.deployments.deployment(self.arn)
-            if found is not None:
-                return found
-            self.cloud.clock.wait(self.poll_seconds)
+    def _patiently(self) -> tuple[Look, bool]:
+        """A look, and whether it answered a pause; survives a network that comes and goes."""
+        reason = ""
+        for lost in range(PATIENCE):
+            try:
+                look = self.look()
+                return look, self._answer_first_pause(look.deployment)
+            except CloudError as error:
+                if lost == 0:
+                    self.tell(Event("lost sight", f"{error.message} Trying again.", Mark.WARNING))
+                reason = error.message
+                self.cloud.clock.wait(self.poll_seconds)
         raise CloudError(
-            f"ECS no longer knows the rollout {self.arn}.", hint="llmops history shows the others."
+            f"{reason} The rollout goes on without this command.",
+            hint="Come back with: llmops status --watch",
         )
+
+    def _deployment(self) -> Deployment:
+        found = self.cloud.deployments.deployment(self.arn)
+        if found is None:
+            raise CloudError(f"ECS does not show the rollout {self.arn}.")
+        return found
 
     def _answer_first_pause(self, deployment: Deployment) -> bool:
         """Continues the pauses that stand before the canary; True if one was answered."""
@@ -87,14 +97,19 @@ class Watch:
         return True
 
     def _note_decision(self, look: Look) -> None:
-        """The wall time at which a decision first showed; unknown if it was there at first look."""
+        """The wall time at which a decision first showed; unknown if it was there at first look.
+
+        A rollback by somebody else, after the gate had let the release pass, is a new decision.
+        """
         decider = decided_by(look.deployment, look.record, look.decision)
-        if decider is not None and self._decided_before is False:
+        going_back = look.deployment.status in GOING_BACK
+        overruled = going_back and not self._was_going_back and decider != self._decider
+        if self._looked and decider and (self._decider is None or overruled):
             self.decided_wall = self.cloud.clock.wall()
-            verdict = last_verdict(look.record)
-            why = f": {verdict['reason']}" if verdict and decider == Decider.GATE else ""
+            verdict = last_verdict(look.record) if decider == Decider.GATE else None
+            why = f": {verdict['reason']}" if verdict else ""
             self._say(Event("decision", f"by the {decider}{why}", verdict=verdict))
-        self._decided_before = decider is not None
+        self._decider, self._was_going_back, self._looked = decider, going_back, True
 
     def _say(self, event: Event) -> None:
         self.tell(replace(event, at=self.cloud.clock.now()))

@@ -21,6 +21,16 @@ class DataStack(EnvironmentStack):
         self.images = ImageRepository(
             self, "Images", repository_name=environment.prefix, removal_policy=self.removal_policy
         )
+        self._tell_deploy()
+
+    def _tell_deploy(self) -> None:
+        """Where the first release is published to, before the service stack exists."""
+        for name, value in (
+            ("ArtifactBucket", self.artifacts.bucket.bucket_name),
+            ("Repository", self.images.repository.repository_name),
+            ("RepositoryUri", self.images.repository.repository_uri),
+        ):
+            cdk.CfnOutput(self, name, value=value)
 
     def _make_database(self, environment: Environment, network: Network) -> Database:
         settings = environment.database

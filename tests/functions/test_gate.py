@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import llmops_functions
+import llmops_judge
 from llmops_functions import decide, gate
 from llmops_functions.call import Call
 from llmops_functions.record import Record
@@ -138,7 +144,7 @@ def test_a_canary_without_requests_is_the_routers_fault_and_inconclusive(canary:
     assert canary.call(green=10, at=420)["hookStatus"] == "FAILED"
     verdict = canary.record()["calls"][-1]["verdict"]
     assert verdict["decision"] == "inconclusive"
-    assert "the router was told 10.0%" in verdict["reason"]
+    assert "the router was told 10.0 %" in verdict["reason"]
 
 
 @pytest.mark.parametrize(("word", "status"), [("promote", "SUCCEEDED"), ("rollback", "FAILED")])
@@ -239,3 +245,21 @@ def test_the_clients_are_made_once(world: Any) -> None:
     gate._aws.cache_clear()
     assert gate._aws() is gate._aws()
     gate._aws.cache_clear()
+
+
+def test_the_bundle_of_both_packages_needs_nothing_else_of_the_project(tmp_path: Path) -> None:
+    bundle = tmp_path / "gate.zip"
+    with zipfile.ZipFile(bundle, "w") as archive:
+        for package in (llmops_functions, llmops_judge):
+            folder = Path(package.__path__[0])
+            for file in folder.rglob("*.py"):
+                archive.write(file, file.relative_to(folder.parent))
+    code = (
+        f"import sys; sys.path.insert(0, {str(bundle)!r});"
+        "from llmops_functions.gate import handler;"
+        "assert 'gate.zip' in sys.modules['llmops_judge'].__file__;"
+        "assert not [name for name in sys.modules if name.startswith(('llm_service', 'pydantic'))];"
+        "print(handler({'lifecycleStage': 'PRODUCTION_TRAFFIC_SHIFT'}, None))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert run.stdout.strip() == "{'hookStatus': 'SUCCEEDED'}"

@@ -137,7 +137,7 @@ def test_a_share_the_router_was_not_told_is_inconclusive(canary: int) -> None:
     state = judge.minute(judge.start(), Minute(sample(1000 - canary), sample(canary)))
     verdict = judge.verdict(state)
     assert verdict.decision == "inconclusive"
-    assert "the router was told 10.0%" in verdict.reason
+    assert "the router was told 10.0 %" in verdict.reason
 
 
 @pytest.mark.parametrize("canary", [80, 100, 120])
@@ -177,7 +177,7 @@ def test_the_verdict_is_the_contracts_json() -> None:
     assert errors["against"]["bound"] == 100
     assert errors["for"]["bound"] == 20
     assert errors["against"]["value"] >= 100
-    assert "9.0% of 100 in the canary, 0.0% of 900 in the baseline" in verdict["reason"]
+    assert "9.0 % of 100 in the canary, 0.0 % of 900 in the baseline" in verdict["reason"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -39,14 +39,22 @@ def expectation(
     return sum(chances[key] * value(pair) for key, pair in ONE_OF_EACH.items())
 
 
+def factor(expert: tuple[float, float], weight: float) -> Callable[[Pair], float]:
+    """What one expert's wealth is multiplied by."""
+    return lambda pair: math.exp(against.gain(expert, pair, weight))
+
+
+def total(logs: Iterable[float]) -> float:
+    """The wealth of all bets together."""
+    return sum(math.exp(log) for log in logs)
+
+
 @given(p=rate, weight=weights, past=pasts)
 def test_identical_arms_gain_nothing_on_average_from_any_expert(
     p: float, weight: float, past: Tally
 ) -> None:
     for expert in against.bank(past, weight):
-        mean = expectation(
-            lambda pair, expert=expert: math.exp(against.gain(expert, pair, weight)), p, p, weight
-        )
+        mean = expectation(factor(expert, weight), p, p, weight)
         assert mean == pytest.approx(1, abs=1e-9)
 
 
@@ -55,19 +63,14 @@ def test_a_better_canary_loses_on_average(
     p: float, better: float, weight: float, past: Tally
 ) -> None:
     for expert in against.bank(past, weight):
-        mean = expectation(
-            lambda pair, expert=expert: math.exp(against.gain(expert, pair, weight)),
-            p,
-            p * better,
-            weight,
-        )
+        mean = expectation(factor(expert, weight), p, p * better, weight)
         assert mean <= 1 + 1e-9
 
 
 @given(past=pasts, weight=weights, p=rate)
 def test_waking_wealth_is_moved_and_not_made(past: Tally, weight: float, p: float) -> None:
     def wealth(pair: Pair) -> float:
-        return sum(map(math.exp, against.bet(against.start(), past, pair, weight)))
+        return total(against.bet(against.start(), past, pair, weight))
 
     assert expectation(wealth, p, p, weight) == pytest.approx(1, abs=1e-9)
 
@@ -91,14 +94,11 @@ def test_a_canary_worse_by_the_margin_gains_nothing_towards_promotion(
 
 @given(weight=weights)
 def test_a_router_that_keeps_its_word_gains_nothing_for_the_ratio_check(weight: float) -> None:
-    mean = expectation(
-        lambda pair: sum(
-            map(math.exp, share.bet(share.start(), pair.baseline.n, pair.canary.n, weight))
-        ),
-        0,
-        0,
-        weight,
-    )
+    def wealth(pair: Pair) -> float:
+        served = int(pair.baseline.n), int(pair.canary.n)
+        return total(share.bet(share.start(), *served, weight))
+
+    mean = expectation(wealth, 0, 0, weight)
     assert mean == pytest.approx(1, abs=1e-9)
 
 

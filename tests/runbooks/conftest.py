@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
-from llmops_runbooks.memory import COORDINATES, GATE, MemoryCloud
+from llmops_runbooks.memory import MemoryCloud
 from llmops_runbooks.narration import Event
 from llmops_runbooks.publish import publish
 from llmops_runbooks.release import Job
 from llmops_runbooks.settings import Environment
-
-ROLE = "arn:aws:iam::123456789012:role/hook"
 
 
 def write_release(project: Path, version: str, **overlay: str) -> None:
@@ -57,57 +55,8 @@ def memory(project: Path) -> MemoryCloud:
     """The cloud after `deploy`: release 1.0.0 serves."""
     memory = MemoryCloud()
     first = publish("1.0.0", project=project, artifacts=memory.artifacts, registry=memory.registry)
-    memory.ecs.create(
-        task_definition(first.id, f"{COORDINATES.repository_uri}@{first.image}"),
-        deployment_configuration(),
-    )
+    memory.deploy(first)
     return memory
-
-
-def task_definition(release: str, image: str) -> dict[str, Any]:
-    """What CloudFormation registered for the first release."""
-    return {
-        "family": COORDINATES.task_family,
-        "networkMode": "awsvpc",
-        "cpu": "512",
-        "memory": "1024",
-        "requiresCompatibilities": ["FARGATE"],
-        "executionRoleArn": "arn:aws:iam::123456789012:role/execution",
-        "volumes": [],
-        "containerDefinitions": [
-            {
-                "name": "service",
-                "image": image,
-                "essential": True,
-                "environment": [
-                    {"name": "HOST", "value": "0.0.0.0"},
-                    {"name": "RELEASE", "value": release},
-                    {"name": "CORPUS_URI", "value": "s3://handbook-local-artifacts/corpus/x.jsonl"},
-                ],
-                "secrets": [{"name": "BEARER_TOKENS", "valueFrom": "arn:secret"}],
-            }
-        ],
-    }
-
-
-def deployment_configuration() -> dict[str, Any]:
-    """What the service stack set."""
-    return {
-        "maximumPercent": 200,
-        "minimumHealthyPercent": 100,
-        "strategy": "CANARY",
-        "bakeTimeInMinutes": 5,
-        "canaryConfiguration": {"canaryPercent": 5.0, "canaryBakeTimeInMinutes": 10},
-        "alarms": {"alarmNames": list(COORDINATES.alarms), "enable": True, "rollback": True},
-        "lifecycleHooks": [
-            {
-                "targetType": "AWS_LAMBDA",
-                "hookTargetArn": GATE,
-                "roleArn": ROLE,
-                "lifecycleStages": ["PRE_PRODUCTION_TRAFFIC_SHIFT"],
-            }
-        ],
-    }
 
 
 @dataclass

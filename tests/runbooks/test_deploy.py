@@ -29,13 +29,15 @@ class FakeStacks:
 
     def plan(self, stack: Stack, parameters: Mapping[str, str]) -> Plan:
         self.parameters[stack.name] = parameters
-        return Plan(stack.name, self.kind, "set", self.changes.get(stack.name, ()))
+        changes = self.changes.get(stack.name)
+        return Plan(stack.name, self.kind, "set", changes or (), empty=changes is None)
 
     def discard(self, plan: Plan) -> None:
         self.did.append(("discard", plan.stack))
 
     def execute(self, plan: Plan, on_event: Callable[[StackEvent], None]) -> None:
-        on_event(StackEvent(plan.changes[0].logical_id, "T", "CREATE_COMPLETE", ""))
+        for change in plan.changes:
+            on_event(StackEvent(change.logical_id, "T", "CREATE_COMPLETE", ""))
         self.did.append(("execute", plan.stack))
 
 
@@ -114,6 +116,12 @@ def test_an_unchanged_stack_is_left_alone(stack) -> None:
     done, _ = run(stacks, [stack("a")])
     assert stacks.did == [("upload", "a"), ("discard", "a")]
     assert done == {"a": 0}
+
+
+def test_a_change_of_outputs_alone_is_executed(stack) -> None:
+    stacks = FakeStacks({"a": ()})
+    run(stacks, [stack("a")])
+    assert stacks.did == [("upload", "a"), ("execute", "a")]
 
 
 def test_only_a_template_that_asks_for_the_release_is_told_it(stack) -> None:

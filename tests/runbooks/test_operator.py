@@ -9,8 +9,9 @@ import pytest
 
 from llmops_runbooks.attach import attach
 from llmops_runbooks.conclude import tidy
-from llmops_runbooks.errors import ExitCode, UsageError
+from llmops_runbooks.errors import CloudError, ExitCode, UsageError
 from llmops_runbooks.history import evidence_of, history
+from llmops_runbooks.memory.scene import ROLE
 from llmops_runbooks.outcome import Decider, Outcome
 from llmops_runbooks.promote import Word, promote
 from llmops_runbooks.release import release
@@ -113,7 +114,7 @@ def test_a_release_after_a_quick_rollback_has_its_gate_and_its_alarms_again(desk
     release(desk.job("1.1.0"))
     configuration = desk.memory.ecs.updates[-1][1]
     assert [hook["targetType"] for hook in configuration["lifecycleHooks"]] == ["AWS_LAMBDA"]
-    assert configuration["lifecycleHooks"][0]["roleArn"] == "arn:aws:iam::123456789012:role/hook"
+    assert configuration["lifecycleHooks"][0]["roleArn"] == ROLE
     assert configuration["alarms"]["enable"]
 
 
@@ -139,6 +140,23 @@ def test_a_killed_command_changes_nothing_and_the_rollout_ends_as_it_should(
     assert rollout is not None
     found = attach(desk.memory.cloud, rollout, settings, folder=desk.project)
     assert (found.outcome, found.decided_by) == (Outcome.ROLLED_BACK, Decider.GATE)
+
+
+def lose_the_network(desk: Any, looks: int) -> None:
+    desk.memory.behaviour.unreachable_looks = looks
+
+
+def test_a_watcher_survives_a_network_that_comes_back(desk: Any) -> None:
+    desk.on("canary 10 %", lambda: lose_the_network(desk, 5))
+    assert release(desk.job("1.2.0")).outcome is Outcome.PROMOTED
+    assert desk.steps.count("lost sight") == 1
+
+
+def test_a_watcher_that_never_sees_aws_again_says_that_the_rollout_goes_on(desk: Any) -> None:
+    desk.on("canary 10 %", lambda: lose_the_network(desk, 1000))
+    with pytest.raises(CloudError, match="The rollout goes on without this command") as error:
+        release(desk.job("1.2.0"))
+    assert "llmops status --watch" in error.value.hint
 
 
 def test_history_tells_the_truth_of_a_rollout_nobody_watched(desk: Any) -> None:
@@ -177,7 +195,7 @@ def test_evidence_can_be_written_afterwards(desk: Any) -> None:
     rollout = history(desk.memory.cloud)[0].rollout
     found = evidence_of(desk.memory.cloud, rollout, folder=desk.project / "evidence")
     assert found.evidence is not None
-    assert (desk.project / "evidence" / f"{rollout}.json").is_file()
+    assert (desk.project / "evidence" / rollout / "evidence.json").is_file()
 
 
 def test_evidence_of_a_rollout_that_has_not_ended_is_refused(desk: Any) -> None:

@@ -55,7 +55,11 @@ def test_a_broken_rule_refuses_the_release_and_changes_nothing(
 ) -> None:
     memory = desk.memory
     breaks(memory)
-    before = (dict(memory.artifacts.objects), len(memory.ecs.definitions), dict(memory.registry.tags))
+    before = (
+        dict(memory.artifacts.objects),
+        len(memory.ecs.definitions),
+        dict(memory.registry.tags),
+    )
     with pytest.raises(UsageError, match=sentence) as error:
         release(desk.job("1.2.0"))
     assert error.value.exit_code is ExitCode.USAGE

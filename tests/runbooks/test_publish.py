@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,7 @@ def registry() -> MemoryRegistry:
 @pytest.fixture
 def put(project: Path, artifacts: MemoryArtifacts, registry: MemoryRegistry) -> Any:
     def publish_version(version: str, **options: Any) -> Release:
-        return publish(
-            version, project=project, artifacts=artifacts, registry=registry, **options
-        )
+        return publish(version, project=project, artifacts=artifacts, registry=registry, **options)
 
     return publish_version
 
@@ -177,7 +176,7 @@ def test_a_version_that_is_nowhere_is_a_usage_error_that_lists_the_known(put: An
 
 def test_a_tag_taken_by_another_image_is_a_usage_error(put: Any, registry: MemoryRegistry) -> None:
     registry.tags["1.0.0"] = "sha256:" + "0" * 64
-    with pytest.raises(UsageError, match="'1.0.0' of the repository handbook already names"):
+    with pytest.raises(UsageError, match=r"'1\.0\.0' of the repository handbook already names"):
         put("1.0.0")
 
 
@@ -195,26 +194,29 @@ def test_a_mistake_in_release_toml_is_one_sentence(
     put: Any, project: Path, text: str, sentence: str
 ) -> None:
     (project / "releases/1.0.0/release.toml").write_text(text)
-    with pytest.raises(UsageError, match=sentence):
+    with pytest.raises(UsageError, match=re.escape(sentence)):
         put("1.0.0")
 
 
 def test_an_overlay_that_would_have_no_effect_is_a_usage_error(put: Any, project: Path) -> None:
     (project / "releases/1.0.0/overlay/elsewhere.py").write_text("")
-    with pytest.raises(UsageError, match="overlay/elsewhere.py is outside llm_service/"):
+    with pytest.raises(UsageError, match=r"overlay/elsewhere\.py is outside llm_service/"):
         put("1.0.0")
 
 
 def base_image(registry: MemoryRegistry, tag: str) -> str:
     """A Docker image with one layer, as `docker push` leaves it; the digest of its layer."""
-    layer, config = b"layer", json.dumps(
-        {
-            "architecture": "amd64",
-            "os": "linux",
-            "config": {"Env": ["PATH=/usr/bin"], "Entrypoint": ["sh"], "Cmd": ["sh"]},
-            "rootfs": {"type": "layers", "diff_ids": ["sha256:" + "1" * 64]},
-        }
-    ).encode()
+    layer, config = (
+        b"layer",
+        json.dumps(
+            {
+                "architecture": "amd64",
+                "os": "linux",
+                "config": {"Env": ["PATH=/usr/bin"], "Entrypoint": ["sh"], "Cmd": ["sh"]},
+                "rootfs": {"type": "layers", "diff_ids": ["sha256:" + "1" * 64]},
+            }
+        ).encode(),
+    )
     for blob in (layer, config):
         registry.put_blob(image.digest(blob), blob)
     docker = "application/vnd.docker"
@@ -240,7 +242,7 @@ def base_image(registry: MemoryRegistry, tag: str) -> str:
 def test_the_code_is_laid_on_the_base_image(put: Any, registry: MemoryRegistry) -> None:
     below = base_image(registry, "base")
     manifest = json.loads(registry.blobs[put("1.0.0", base_image="base").image])
-    assert [layer["digest"] for layer in manifest["layers"]][0] == below
+    assert manifest["layers"][0]["digest"] == below
     assert {layer["mediaType"] for layer in manifest["layers"]} == {image.LAYER_TYPE}
     config = json.loads(registry.blobs[manifest["config"]["digest"]])
     assert config["config"] == {

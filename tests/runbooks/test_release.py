@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from llmops_runbooks.errors import CloudError, ExitCode
 from llmops_runbooks.memory import MemoryCloud
+from llmops_runbooks.memory.scene import ROLE
 from llmops_runbooks.outcome import Decider, Outcome
 from llmops_runbooks.release import plan, release
 from llmops_runbooks.serving import serving
@@ -92,10 +94,22 @@ def test_a_rollback_that_failed_has_its_own_word(desk: Any) -> None:
 
 def test_an_alarm_in_the_canary_rolls_back_and_is_named(desk: Any) -> None:
     desk.memory.gate.words = ("wait",)
-    desk.on("canary 10 %", lambda: desk.memory.alarms.state.update({"handbook-local-errors": "ALARM"}))
+    desk.on(
+        "canary 10 %", lambda: desk.memory.alarms.state.update({"handbook-local-errors": "ALARM"})
+    )
     found = release(desk.job("1.1.0"))
     assert (found.outcome, found.decided_by) == (Outcome.ROLLED_BACK, Decider.ALARM)
     assert "alarm" in found.status_reason
+
+
+def test_an_alarm_while_it_bakes_overrules_the_gate_that_let_it_pass(desk: Any) -> None:
+    alarms = desk.memory.alarms.state
+    desk.on("bake", lambda: alarms.update({"handbook-local-errors": "ALARM"}))
+    found = release(desk.job("1.2.0"))
+    assert (found.outcome, found.decided_by) == (Outcome.ROLLED_BACK, Decider.ALARM)
+    assert [event.text for event in desk.events if event.step == "decision"][1] == "by the alarm"
+    assert found.finished_at is not None and found.decided_at is not None
+    assert found.decided_at < found.finished_at
 
 
 def test_the_candidate_is_the_live_task_definition_with_the_release_in_it(desk: Any) -> None:
@@ -135,7 +149,7 @@ def test_the_whole_deployment_configuration_is_sent_with_the_policy_of_the_setti
     assert configuration["bakeTimeInMinutes"] == 5
     assert configuration["alarms"]["enable"]
     [gate] = configuration["lifecycleHooks"]
-    assert gate["roleArn"] == "arn:aws:iam::123456789012:role/hook"
+    assert gate["roleArn"] == ROLE
     assert gate["hookDetails"] == {
         "policy": settings.judge.model_dump(mode="json"),
         "callback_seconds": 15,
@@ -225,7 +239,10 @@ def test_evidence_is_written_to_the_folder_and_to_the_bucket(desk: Any) -> None:
     assert found.evidence is not None and found.rollout is not None
     page = Path(found.evidence)
     rollout = found.rollout.rsplit("/", 1)[-1]
+    assert page == desk.project / ".llmops/evidence" / rollout / "evidence.html"
     assert page.read_text().lstrip().lower().startswith("<!doctype html")
-    assert page.with_suffix(".json").is_file()
+    written = json.loads(page.with_suffix(".json").read_text())
+    assert (written["outcome"], written["decided_by"]) == ("rolled back", "gate")
+    assert [step["canary"] for step in written["weights"]] == [0, 10, 0]
     stored = desk.memory.artifacts.keys(f"rollouts/{rollout}/evidence")
     assert [key.rsplit(".", 1)[-1] for key in stored] == ["html", "json"]

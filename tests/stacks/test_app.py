@@ -58,6 +58,14 @@ def test_a_wrong_setting_is_one_sentence_and_exit_code_2() -> None:
     assert done.stdout == ""
 
 
+def test_settings_that_contradict_aws_are_told_with_their_place() -> None:
+    done = run("-P", "app.py", LLMOPS_ENV="local", LLMOPS_NETWORK__NAT_GATEWAYS="3")
+    assert done.returncode == 2
+    assert done.stderr.strip() == (
+        "handbook-local-network/Network: nat_gateways is 3; it must be 0 to 2, the zones."
+    )
+
+
 def test_the_entry_and_the_example_stay_short() -> None:
     assert len((ROOT / "app.py").read_text().splitlines()) < 30
     assert len(EXAMPLE.read_text().splitlines()) < 40

@@ -24,9 +24,11 @@ def test_nothing_is_left_behind() -> None:
 
 
 def test_a_package_that_is_not_installed_is_named() -> None:
-    with pytest.raises(ModuleNotFoundError, match="needs the package no_such_package"):
-        with staged(["no_such_package"]):
-            pass
+    with (
+        pytest.raises(ModuleNotFoundError, match="needs the package no_such_package"),
+        staged(["no_such_package"]),
+    ):
+        pass
 
 
 def test_the_same_code_is_the_same_asset_in_every_environment(

@@ -1,5 +1,6 @@
 """cdk-nag's AWS Solutions rules and the CDK's own validation."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,22 +17,26 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("environment", settings.names(ROOT / "llmops.toml"))
 def test_no_finding_is_left_unanswered(assembly: Callable[[str], Any], environment: str) -> None:
+    """Synthesis would have stopped; a plugin without violations may be absent from the report."""
     reports = assembly(environment).json("validation-report.json")["pluginReports"]
-    checked = {report["pluginName"]: report for report in reports}
-    assert {"AwsSolutions", "CloudFormation Validate"} <= set(checked)
-    for name, report in checked.items():
-        assert report["conclusion"] == "success", name
-        assert report["violations"] == [], name
+    assert "CloudFormation Validate" in {report["pluginName"] for report in reports}
+    for report in reports:
+        assert report["conclusion"] == "success"
+        assert report["violations"] == []
 
 
-@pytest.mark.parametrize("environment", ["local", "prod"])
-def test_each_acknowledgement_gives_its_reason(
-    assembly: Callable[[str], Any], environment: str
-) -> None:
-    reports = assembly(environment).json("validation-report.json")["pluginReports"]
-    reasons = [_reasons(answer) for report in reports for answer in report["suppressedViolations"]]
-    assert reasons
-    assert all(len(reason) > 20 for found in reasons for reason in found)
+def test_each_acknowledgement_gives_its_reason(local: Any) -> None:
+    answers: dict[str, str] = {}
+    for file in local.folder.glob("*.metadata.json"):
+        for found in _entries(json.loads(file.read_text()), "aws:cdk:acknowledged-rules"):
+            answers |= found
+    assert len(answers) > 10
+    assert [rule for rule, reason in answers.items() if len(reason) < 20] == []
+
+
+def test_the_cdk_warns_of_nothing(local: Any) -> None:
+    for file in local.folder.glob("*.metadata.json"):
+        assert _entries(json.loads(file.read_text()), "aws:cdk:warning") == []
 
 
 def test_an_unanswered_finding_stops_synthesis(tmp_path: Path) -> None:
@@ -41,14 +46,9 @@ def test_an_unanswered_finding_stops_synthesis(tmp_path: Path) -> None:
     )
     s3.Bucket(stack, "Bucket")
     add_checks(app)
-    with pytest.raises(RuntimeError, match="Validation failed"):
+    with pytest.raises(RuntimeError, match="AwsSolutions-S10"):
         app.synth()
 
 
-def _reasons(answer: Any) -> list[str]:
-    if isinstance(answer, dict):
-        own = [answer["reason"]] if isinstance(answer.get("reason"), str) else []
-        return own + [text for value in answer.values() for text in _reasons(value)]
-    if isinstance(answer, list):
-        return [text for item in answer for text in _reasons(item)]
-    return []
+def _entries(metadata: dict[str, list[dict[str, Any]]], kind: str) -> list[Any]:
+    return [item["data"] for items in metadata.values() for item in items if item["type"] == kind]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
+from json import loads as parse
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -138,11 +139,12 @@ class LocalSteps:
         return self._sender.stop()
 
     def evidence(self, summary: dict[str, Any]) -> str:
-        from llmops_runbooks.evidence import read, render
+        from llmops_runbooks.evidence.page import render
 
-        page = self._root.parent / "evidence" / "rehearsal.html"
-        told = [read(path) for path in self._evidence]
-        page.write_text(render(told, title="Rehearsal", summary=summary))
+        title = f"Rehearsal of {self._settings.service_name}"
+        told = [parse(path.with_suffix(".json").read_bytes()) for path in self._evidence]
+        page = options.evidence_folder() / "rehearsal.html"
+        page.write_text(render(told, title=title, summary=summary), encoding="utf-8")
         return str(page)
 
     def down(self) -> None:

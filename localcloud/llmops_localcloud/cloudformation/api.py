@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from moto.cloudformation.responses import CloudFormationResponse
@@ -77,7 +76,7 @@ class _Response(CloudFormationResponse):
     stacks: Stacks
 
     # moto's transformers expect moto's objects; these answers have AWS's shape already.
-    RESPONSE_KEY_PATH_TO_TRANSFORMER: dict[str, Callable[[Any], Any]] = {}
+    RESPONSE_KEY_PATH_TO_TRANSFORMER: dict[str, Any] = {}  # noqa: RUF012
 
     @property
     def _engine(self) -> Engine:
@@ -160,9 +159,7 @@ class _Response(CloudFormationResponse):
         stack = self._shelf.find(self._get_param("StackName"))
         logical_id = self._get_param("LogicalResourceId")
         if logical_id not in stack.resources:
-            raise ValidationError(
-                f"Resource {logical_id} does not exist for stack {stack.name}"
-            )
+            raise ValidationError(f"Resource {logical_id} does not exist for stack {stack.name}")
         detail = views.resource(stack, stack.resources[logical_id])
         detail["LastUpdatedTimestamp"] = detail["Timestamp"]
         return ActionResult({"StackResourceDetail": detail})
@@ -229,7 +226,9 @@ class _Response(CloudFormationResponse):
         given = self._given_parameters(stack.parameters if stack else {})
         values = parameter_values(template, given, {})
         stack = stack or self._new_stack(stack_name)
-        change_set = change_sets.make(name, kind, stack, text, template, values)
+        change_set = change_sets.make(
+            name, kind, stack=stack, text=text, template=template, values=values
+        )
         change_set.description = self._get_param("Description")
         change_set.tags, change_set.role_arn = self._tags(), self._get_param("RoleARN")
         change_set.capabilities = self._get_param("Capabilities", [])

@@ -53,6 +53,7 @@ class ChangeSets:
         self,
         name: str,
         kind: str,
+        *,
         stack: Stack,
         text: str,
         template: Template,

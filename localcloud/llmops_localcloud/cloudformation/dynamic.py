@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from moto.core.exceptions import JsonRESTError, ServiceException
-from moto.secretsmanager import secretsmanager_backends
-from moto.ssm import ssm_backends
+from moto.secretsmanager.models import secretsmanager_backends
+from moto.ssm.models import ssm_backends
 
 from llmops_localcloud.cloudformation.errors import ValidationError
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import traceback
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from llmops_localcloud.cloudformation import dynamic, models
 from llmops_localcloud.cloudformation.changes import changed_properties, replaces
 from llmops_localcloud.cloudformation.errors import ValidationError
 from llmops_localcloud.cloudformation.intrinsics import Scope
-from llmops_localcloud.cloudformation.parameters import typed_parameters
+from llmops_localcloud.cloudformation.names import Names
 from llmops_localcloud.cloudformation.stacks import Event, Resource, Shelf, Stack
 from llmops_localcloud.cloudformation.template import Template, creation_order
 from llmops_localcloud.ports import Clock
@@ -30,6 +29,7 @@ class Engine:
     def __init__(self, shelf: Shelf, clock: Clock) -> None:
         self.shelf = shelf
         self.clock = clock
+        self._names = Names(shelf)
 
     def create(self, stack: Stack, text: str, template: Template, values: dict[str, str]) -> None:
         """Make the stack; roll it back if a resource fails. Returns at once."""
@@ -48,7 +48,8 @@ class Engine:
 
     def note(self, stack: Stack, status: str, reason: str | None = None) -> None:
         """Set the status of the stack and write the event."""
-        self._event(stack, stack.name, stack.stack_id, STACK, status, reason)
+        now = self.clock.now()
+        stack.events.append(Event(stack.name, stack.stack_id, STACK, status, now, reason))
         stack.reason = reason
         stack.status = status
 
@@ -131,12 +132,15 @@ class Engine:
     def _apply(self, stack: Stack, template: Template, values: Mapping[str, str]) -> None:
         """Make and change resources until the stack is what the template says, and its outputs."""
         stack.imports.clear()
-        scope = self.scope(stack, template, values)
+        scope = self._names.scope(stack, template, values)
         for logical_id in creation_order(template):
             definition = template["Resources"][logical_id]
             if scope.wanted(definition):
                 self._settle(stack, scope, logical_id, definition)
-        stack.outputs = self._outputs(stack, scope, template)
+        try:
+            stack.outputs = self._names.outputs(stack, scope, template)
+        except ValidationError as error:
+            raise ResourceFailed(error.message) from error
 
     def _settle(
         self, stack: Stack, scope: Scope, logical_id: str, definition: Mapping[str, Any]
@@ -164,7 +168,7 @@ class Engine:
         properties: Mapping[str, Any],
     ) -> None:
         kind = definition["Type"]
-        home = self._home(stack, logical_id, kind)
+        home = self._names.home(stack, logical_id, kind)
         name = models.resource_name(home, properties)
         resource = Resource(
             logical_id, kind, definition, properties, None, name, "", self.clock.now(), name=name
@@ -184,7 +188,7 @@ class Engine:
         definition: Mapping[str, Any],
         properties: Mapping[str, Any],
     ) -> None:
-        home = self._home(stack, resource.logical_id, resource.kind)
+        home = self._names.home(stack, resource.logical_id, resource.kind)
         self._mark(stack, resource, "UPDATE_IN_PROGRESS")
         with self._failing(stack, resource, "UPDATE_FAILED"):
             changed = self._changed_model(home, resource, properties)
@@ -210,7 +214,7 @@ class Engine:
         return model
 
     def _remove_unwanted(self, stack: Stack, template: Template) -> None:
-        scope = self.scope(stack, template, stack.parameters)
+        scope = self._names.scope(stack, template, stack.parameters)
         unwanted = [
             resource
             for resource in stack.resources.values()
@@ -237,90 +241,11 @@ class Engine:
     def _remove_one(self, stack: Stack, resource: Resource) -> None:
         self._mark(stack, resource, "DELETE_IN_PROGRESS")
         if resource.model is not None:
-            home = self._home(stack, resource.logical_id, resource.kind)
+            home = self._names.home(stack, resource.logical_id, resource.kind)
             with self._failing(stack, resource, "DELETE_FAILED"):
                 models.delete(home, resource.model, resource.physical_id, resource.properties)
         self._mark(stack, resource, "DELETE_COMPLETE")
         del stack.resources[resource.logical_id]
-
-    def scope(self, stack: Stack, template: Template, values: Mapping[str, str]) -> Scope:
-        """How the names of a template resolve for this stack, as far as its resources exist."""
-
-        def resource(logical_id: str) -> Any:
-            found = stack.resources.get(logical_id)
-            if found is None or found.model is None:
-                raise ValidationError(f"Unresolved resource dependencies [{logical_id}]")
-            return models.reference(found.model)
-
-        def attribute(logical_id: str, name: str) -> Any:
-            found = stack.resources.get(logical_id)
-            if found is None or found.model is None:
-                raise ValidationError(
-                    f"Template error: instance of Fn::GetAtt references undefined resource "
-                    f"{logical_id}"
-                )
-            return models.attribute(
-                self._home(stack, logical_id, found.kind), found.model, name
-            )
-
-        return Scope(
-            template,
-            parameters=typed_parameters(template, values, self.shelf.account, self.shelf.region),
-            pseudo=self._pseudo(stack),
-            resource=resource,
-            attribute=attribute,
-            import_value=lambda name: self._import(stack, name),
-        )
-
-    def _pseudo(self, stack: Stack) -> dict[str, Any]:
-        return {
-            "AWS::AccountId": self.shelf.account,
-            "AWS::Region": self.shelf.region,
-            "AWS::StackId": stack.stack_id,
-            "AWS::StackName": stack.name,
-            "AWS::URLSuffix": "amazonaws.com",
-            "AWS::Partition": "aws",
-            "AWS::NotificationARNs": stack.notification_arns,
-        }
-
-    def _import(self, stack: Stack, name: str) -> str:
-        found = self.shelf.export(name)
-        if found is None:
-            raise ValidationError(f"No export named {name} found.")
-        stack.imports.add(name)
-        return found[1]
-
-    def _outputs(self, stack: Stack, scope: Scope, template: Template) -> list[dict[str, str]]:
-        outputs = []
-        for key, output in template.get("Outputs", {}).items():
-            if not scope.wanted(output):
-                continue
-            try:
-                outputs.append(self._output(stack, scope, key, output))
-            except ValidationError as error:
-                raise ResourceFailed(f"Output {key}: {error.message}") from error
-        return outputs
-
-    def _output(
-        self, stack: Stack, scope: Scope, key: str, output: Mapping[str, Any]
-    ) -> dict[str, str]:
-        entry = {"OutputKey": key, "OutputValue": str(scope.resolve(output["Value"]))}
-        if output.get("Description"):
-            entry["Description"] = output["Description"]
-        if output.get("Export"):
-            entry["ExportName"] = str(scope.resolve(output["Export"]["Name"]))
-            owner = self.shelf.export(entry["ExportName"])
-            if owner is not None and owner[0] is not stack:
-                raise ValidationError(
-                    f"Export with name {entry['ExportName']} is already exported by stack "
-                    f"{owner[0].name}."
-                )
-        return entry
-
-    def _home(self, stack: Stack, logical_id: str, kind: str) -> models.Home:
-        return models.Home(
-            self.shelf.account, self.shelf.region, stack.stack_id, stack.name, logical_id, kind
-        )
 
     def _failing(self, stack: Stack, resource: Resource, status: str) -> _Failing:
         return _Failing(self, stack, resource, status)
@@ -344,22 +269,15 @@ class Engine:
     ) -> None:
         resource.status, resource.reason = status, reason
         resource.timestamp = self.clock.now()
-        self._event(
-            stack, resource.logical_id, resource.physical_id, resource.kind, status, reason
-        )
-
-    def _event(
-        self,
-        stack: Stack,
-        logical_id: str,
-        physical_id: str,
-        kind: str,
-        status: str,
-        reason: str | None,
-    ) -> None:
-        event_id = f"{logical_id}-{status}-{uuid.uuid4()}"
         stack.events.append(
-            Event(event_id, logical_id, physical_id, kind, status, self.clock.now(), reason)
+            Event(
+                resource.logical_id,
+                resource.physical_id,
+                resource.kind,
+                status,
+                resource.timestamp,
+                reason,
+            )
         )
 
 

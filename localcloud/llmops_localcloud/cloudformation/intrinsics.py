@@ -52,7 +52,8 @@ class Scope:
         if len(value) == 1:
             name, argument = next(iter(value.items()))
             function = _FUNCTIONS.get(name)
-            if function is not None:
+            # An IAM statement has a Condition of its own.
+            if function is not None and (name != "Condition" or isinstance(argument, str)):
                 return function(self, argument)
         resolved = {key: self.resolve(inner) for key, inner in value.items()}
         return {key: inner for key, inner in resolved.items() if inner is not NO_VALUE}

@@ -11,7 +11,7 @@ from typing import Any
 from moto.cloudformation.parsing import generate_resource_name, get_model_list, get_model_map
 from moto.core.common_models import CloudFormationModel
 from moto.core.exceptions import ServiceException
-from moto.ec2 import ec2_backends
+from moto.ec2.models import ec2_backends
 from moto.ec2.models.core import TaggedEC2Resource
 
 from llmops_localcloud.cloudformation.attributes import EXTRA

@@ -33,14 +33,13 @@ class Resource:
 class Event:
     """One line of DescribeStackEvents."""
 
-    event_id: str
     logical_id: str
     physical_id: str
     kind: str
     status: str
     timestamp: datetime
     reason: str | None = None
-    token: str | None = None
+    event_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
 @dataclass
@@ -120,9 +119,7 @@ class Shelf:
 
     def arn(self, kind: str, name: str) -> str:
         """A new ARN of CloudFormation: kind 'stack' or 'changeSet'."""
-        return (
-            f"arn:aws:cloudformation:{self.region}:{self.account}:{kind}/{name}/{uuid.uuid4()}"
-        )
+        return f"arn:aws:cloudformation:{self.region}:{self.account}:{kind}/{name}/{uuid.uuid4()}"
 
     def living(self, name_or_id: str) -> Stack | None:
         """The stack of that name or ID that is not deleted."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 from moto.cloudformation.utils import yaml_tag_constructor
 
 from llmops_localcloud.cloudformation.errors import InsufficientCapabilities, ValidationError

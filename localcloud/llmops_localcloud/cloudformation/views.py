@@ -65,7 +65,6 @@ def event(stack: Stack, event: Event) -> dict[str, Any]:
             "Timestamp": event.timestamp,
             "ResourceStatus": event.status,
             "ResourceStatusReason": event.reason,
-            "ClientRequestToken": event.token,
         }
     )
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ..ports import Clock
+from llmops_localcloud.ports import Clock
+
 from .evaluation import INSUFFICIENT_DATA, OPERATORS, RANGE_EXTRA, Setting, Verdict, decide
 from .expression import Expression
 from .query import MetricStat, Query, QueryError, checked_period, checked_stat, read, run
@@ -142,7 +143,10 @@ class AlarmLoop:
     def _run(self) -> None:
         while not self._stopped.wait(max(0.05, self._clock.real_seconds(TICK))):
             for backend in self._backends():
-                self.tick(backend)
+                try:
+                    self.tick(backend)
+                except Exception:
+                    log.exception("alarms of %s could not be evaluated", backend.region_name)
 
     def tick(self, backend: Any) -> None:
         """Evaluate every alarm of one region now."""

@@ -23,11 +23,12 @@ from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.sns.models import sns_backends
 
-from ..ports import Clock
+from llmops_localcloud.ports import Clock
+
 from .alarms import INITIAL, Plan, plan
 from .expression import ExpressionError
 from .query import MetricStat, QueryError, aligned, checked_period, checked_stat, read, run
-from .store import MetricKey, MetricStore, epoch_to_datetime, metric_key
+from .store import Bucket, MetricKey, MetricStore, epoch_to_datetime, metric_key
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +114,7 @@ class LocalCloudWatchBackend(CloudWatchBackend):
     def statistics(
         self,
         of: MetricKey,
+        *,
         start_time: datetime,
         end_time: datetime,
         period: Any,
@@ -135,9 +137,13 @@ class LocalCloudWatchBackend(CloudWatchBackend):
                 f"You have requested up to {int((end - start) / step)} datapoints, which exceeds "
                 f"the limit of {MAX_DATAPOINTS}."
             )
-        buckets = self.store.buckets(of, aligned(start, step), int(end), step, unit)
+        span = range(aligned(start, step), int(end), step)
+        found = self.store.measure(of, span, lambda bucket: _values(bucket, names), unit)
         shown = self.store.unit(of)
-        return [_datapoint(begin, bucket, names, shown) for begin, bucket in buckets.items()]
+        return [
+            {"Timestamp": epoch_to_datetime(begin), "Unit": shown, **values}
+            for begin, values in found.items()
+        ]
 
     def list_metrics(
         self,
@@ -148,14 +154,14 @@ class LocalCloudWatchBackend(CloudWatchBackend):
     ) -> tuple[str | None, list[Any]]:
         """Metrics that have the given namespace, name and dimensions (a value may be left open)."""
         if next_token:
-            return super().list_metrics(next_token, namespace, metric_name, dimensions)  # type: ignore[no-any-return]
-        found = [
+            return super().list_metrics(next_token, namespace, metric_name, dimensions)
+        found: list[Any] = [
             {
                 "Namespace": key.namespace,
                 "MetricName": key.name,
                 "Dimensions": [{"Name": n, "Value": v} for n, v in key.dimensions],
             }
-            for key in self.store.keys()
+            for key in self.store.metrics()
             if namespace in (None, key.namespace)
             and metric_name in (None, key.name)
             and _has(dict(key.dimensions), dimensions or [])
@@ -285,8 +291,8 @@ def _has(dimensions: Mapping[str, str], wanted: Sequence[Mapping[str, str]]) -> 
     )
 
 
-def _datapoint(begin: int, bucket: Any, names: Sequence[str], unit: str) -> dict[str, Any]:
-    point: dict[str, Any] = {"Timestamp": epoch_to_datetime(begin), "Unit": unit}
+def _values(bucket: Bucket, names: Sequence[str]) -> dict[str, Any]:
+    point: dict[str, Any] = {}
     for name in names:
         value = bucket.statistic(name)
         if value is None:
@@ -316,6 +322,12 @@ def _message(alarm: Any, old: str, now: datetime) -> dict[str, Any]:
 class LocalCloudWatchResponse(CloudWatchResponse):
     """What moto's response class leaves out."""
 
+    @property
+    def _local(self) -> LocalCloudWatchBackend:
+        backend = self.cloudwatch_backend
+        assert isinstance(backend, LocalCloudWatchBackend)
+        return backend
+
     def get_metric_statistics(self) -> ActionResult:
         names = [*self._get_param("Statistics", []), *self._get_param("ExtendedStatistics", [])]
         if not names:
@@ -324,13 +336,13 @@ class LocalCloudWatchResponse(CloudWatchResponse):
             )
         name = self._get_param("MetricName")
         dimensions = {d["Name"]: d["Value"] for d in self._get_param("Dimensions", [])}
-        points = self.cloudwatch_backend.statistics(
+        points = self._local.statistics(
             metric_key(self._get_param("Namespace"), name, dimensions),
-            self._get_param("StartTime"),
-            self._get_param("EndTime"),
-            self._get_param("Period"),
-            names,
-            self._get_param("Unit"),
+            start_time=self._get_param("StartTime"),
+            end_time=self._get_param("EndTime"),
+            period=self._get_param("Period"),
+            names=names,
+            unit=self._get_param("Unit"),
         )
         return ActionResult({"Label": name, "Datapoints": points})
 
@@ -340,7 +352,7 @@ class LocalCloudWatchResponse(CloudWatchResponse):
         start, end = self._get_param("StartDate"), self._get_param("EndDate")
         items = [
             item
-            for item in list(self.cloudwatch_backend.alarm_history)
+            for item in list(self._local.alarm_history)
             if name in (None, item["AlarmName"])
             and kind in (None, item["HistoryItemType"])
             and (start is None or item["Timestamp"] >= _aware(start))

@@ -108,7 +108,7 @@ def _unknown(setting: Setting) -> Verdict:
 
 
 def _reason(setting: Setting, shown: Sequence[tuple[int, float]], state: str, current: str) -> str:
-    """`Threshold Crossed: 2 out of the last 3 datapoints [9.0 (...), ...] were greater than ...`."""
+    """`Threshold Crossed: 2 out of the last 3 datapoints [9.0 (...), ...] were greater ...`."""
     values = ", ".join(
         f"{value} ({epoch_to_datetime(begin):%d/%m/%y %H:%M:%S})" for begin, value in _newest(shown)
     )

@@ -1,7 +1,7 @@
 """Metric math: `+ - * /`, parentheses, numbers, ids of other queries, and `FILL(id, number)`.
 
-Everything else CloudWatch knows (IF, RATE, SEARCH, SELECT ...) is refused by name. Operations on two
-series keep the timestamps that both have; a division by zero leaves its timestamp out.
+Everything else CloudWatch knows (IF, RATE, SEARCH, SELECT ...) is refused by name. Operations on
+two series keep the timestamps that both have; a division by zero leaves its timestamp out.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _value(
         case ast.Call(args=[ast.Name(id=name), filler]):
             number = _number(filler)
             assert number is not None
-            return {time: number for time in times} | dict(series(name))
+            return dict.fromkeys(times, number) | dict(series(name))
     raise AssertionError(f"unchecked expression node {node!r}")
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from moto.cloudwatch import urls
 from moto.cloudwatch.models import cloudwatch_backends
 
-from ..ports import Clock
+from llmops_localcloud.ports import Clock
+
 from . import resources
 from .alarms import AlarmLoop, AlarmStates
 from .backend import LocalCloudWatchBackend, LocalCloudWatchResponse

@@ -11,7 +11,8 @@ from typing import Any
 
 from moto.logs.models import LogStream, logs_backends
 
-from ..ports import Clock
+from llmops_localcloud.ports import Clock
+
 from .emf import extract
 
 LINES_KEPT = 20_000
@@ -74,8 +75,9 @@ class EmfLogSink:
                 made.creation_time = at.replace(tzinfo=None)
                 streams[stream] = made
             target = streams[stream]
-            target.events.append(Line(stamp, text, stamp))
+            events: list[Any] = target.events
+            events.append(Line(stamp, text, stamp))
             target.last_ingestion_time = at.replace(tzinfo=None)
             target.stored_bytes += len(text)
-            if len(target.events) > LINES_KEPT * 1.25:
-                del target.events[: len(target.events) - LINES_KEPT]
+            if len(events) > LINES_KEPT * 1.25:
+                del events[: len(events) - LINES_KEPT]

@@ -149,9 +149,6 @@ class _Run:
 
 def points(store: MetricStore, of: MetricStat, start: int, end: int) -> dict[int, float]:
     """The statistic of each period that has data, by the beginning of the period."""
-    found: dict[int, float] = {}
-    for begin, bucket in store.buckets(of.key, start, end, of.period, of.unit).items():
-        value = bucket.statistic(of.stat)
-        if value is not None:
-            found[begin] = value
-    return found
+    span = range(start, end, of.period)
+    found = store.measure(of.key, span, lambda bucket: bucket.statistic(of.stat), of.unit)
+    return {begin: value for begin, value in found.items() if value is not None}

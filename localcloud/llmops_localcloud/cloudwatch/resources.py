@@ -112,7 +112,7 @@ def _query(query: Any) -> MetricDataQuery:
         of = given["Metric"]
         dimensions = [Dimension(d["Name"], d["Value"]) for d in of.get("Dimensions") or []]
         metric = Metric(of["MetricName"], of["Namespace"], dimensions)
-        stat = MetricStat(metric, int(given["Period"]), given["Stat"], given.get("Unit"))
+        stat = MetricStat(metric, str(int(given["Period"])), given["Stat"], given.get("Unit"))
     return MetricDataQuery(
         query["Id"],
         query.get("Label"),

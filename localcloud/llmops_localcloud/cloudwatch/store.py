@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
+
+T = TypeVar("T")
 
 SECONDS_KEPT = 1800
 MINUTES_KEPT = 3 * 24 * 60
@@ -99,7 +102,7 @@ class Bucket:
         known = sum(times for times, _ in self.bins.values())
         if not known or known < self.count:
             return None
-        rank, seen = percent / 100 * known, 0.0
+        rank, seen = percent * known / 100 - 1e-6, 0.0
         for times, total in (self.bins[index] for index in sorted(self.bins)):
             seen += times
             if seen >= rank:
@@ -203,20 +206,28 @@ class MetricStore:
         series.unit = unit or "None"
         return series.at(epoch)
 
-    def buckets(
-        self, key: MetricKey, start: int, end: int, period: int, unit: str | None = None
-    ) -> dict[int, Bucket]:
-        """Aggregates by the beginning of each period in [start, end); empty periods are absent."""
-        fine = bool(start % 60 or period % 60)
-        found: dict[int, Bucket] = {}
+    def measure(
+        self,
+        key: MetricKey,
+        span: range,
+        how: Callable[[Bucket], T],
+        unit: str | None = None,
+    ) -> dict[int, T]:
+        """`how` applied to each period that has data, by its beginning.
+
+        `span` is range(start, end, period) in epoch seconds. Only values given in `unit` count, if
+        a unit is asked for. `how` must not keep the bucket.
+        """
+        fine = bool(span.start % 60 or span.step % 60)
+        found: dict[int, T] = {}
         with self._lock:
             series = self._series.get(key)
             if series is None or (unit and unit != series.unit):
                 return found
-            for begin in range(start, end, period):
-                merged = _merged(series.between(begin, begin + period, fine=fine))
-                if merged is not None:
-                    found[begin] = merged
+            for begin in span:
+                whole = _merged(list(series.between(begin, begin + span.step, fine=fine)))
+                if whole is not None:
+                    found[begin] = how(whole)
         return found
 
     def unit(self, key: MetricKey) -> str:
@@ -224,17 +235,18 @@ class MetricStore:
         with self._lock:
             return self._series[key].unit if key in self._series else "None"
 
-    def keys(self) -> list[MetricKey]:
+    def metrics(self) -> list[MetricKey]:
         """Every metric that ever had a value."""
         with self._lock:
             return list(self._series)
 
 
-def _merged(buckets: Iterable[Bucket]) -> Bucket | None:
-    """A copy that sums the buckets up; None if there are none."""
-    whole: Bucket | None = None
+def _merged(buckets: Sequence[Bucket]) -> Bucket | None:
+    """The one bucket, or a new one that sums them up; None if there are none."""
+    if len(buckets) < 2:
+        return buckets[0] if buckets else None
+    whole = Bucket()
     for bucket in buckets:
-        whole = whole or Bucket()
         whole.merge(bucket)
     return whole
 

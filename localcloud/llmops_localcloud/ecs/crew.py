@@ -36,8 +36,8 @@ class DeploymentCrew:
         self._memory: dict[int, Mapping[str, Any]] = {}
         self._begun: set[Stage] = set()
         balancer = load_balancer(deployment.target)
-        shifting = balancer is not None and not deployment.rolling
-        self._routing = Routing(desk, deployment, balancer) if shifting and balancer else None
+        shifts = balancer is not None and "advancedConfiguration" in balancer
+        self._routing = Routing(desk, deployment, balancer) if shifts and balancer else None
 
     @property
     def first(self) -> bool:
@@ -75,17 +75,17 @@ class DeploymentCrew:
         return lambda: self.observed
 
     def reconcile(self) -> Wait:
-        others = [each for each in self._deployment.sources if each is not self._deployment.stable]
-        if not others:
-            return lambda: True
         stable = self._deployment.stable
+        others = [each for each in self._deployment.sources if each is not stable]
+        if all(revision.gone for revision in others):
+            return lambda: True
         routed = self._routing.all_to(stable) if self._routing and stable else lambda: True
 
         def reconciled() -> bool:
             if not routed():
                 return False
             for revision in others:
-                revision.requested = 0
+                revision.retire()
             return all(revision.gone for revision in others)
 
         return self._within_limit(reconciled, Stage.RECONCILE_SERVICE)
@@ -95,10 +95,7 @@ class DeploymentCrew:
 
     def scale_up(self) -> Wait:
         target = self._deployment.target
-        target.requested = self._service.desired
-        for revision in self._deployment.sources if self._deployment.rolling else []:
-            if revision is not self._deployment.stable:
-                revision.requested = 0
+        target.scale(self._service.desired)
         return self._within_limit(lambda: target.steady, Stage.SCALE_UP)
 
     def shift_test(self, percent: float) -> Wait:
@@ -129,6 +126,7 @@ class DeploymentCrew:
 
     def point_of_no_return(self) -> None:
         self.guard.end()
+        self._deployment.committed = True
         self._service.active = self._deployment.target
         if self._routing and self._desk.world.switches.test_rule_after_success == "SOURCE":
             self._routing.point_test_at_source()
@@ -172,7 +170,7 @@ class DeploymentCrew:
 
     def _stop(self, revisions: list[Revision]) -> Wait:
         for revision in revisions:
-            revision.requested = 0
+            revision.retire()
         return lambda: all(revision.gone for revision in revisions)
 
     def _within_limit(self, wait: Wait, stage: Stage) -> Wait:

@@ -36,7 +36,7 @@ class Definitions:
     def register(self, sent: Mapping[str, Any], at: datetime) -> Definition:
         """The next revision of `sent["family"]`; every parameter sent is kept."""
         sent = copy.deepcopy(dict(sent))
-        tags = sent.pop("tags", [])
+        tags = sent.get("tags", [])
         family = sent["family"]
         _check(family, sent["containerDefinitions"])
         revisions = self._families.setdefault(family, [])
@@ -44,7 +44,7 @@ class Definitions:
         definition = {
             "volumes": [],
             "placementConstraints": [],
-            **sent,
+            **{name: value for name, value in sent.items() if name != "tags"},
             "containerDefinitions": [_container(each) for each in sent["containerDefinitions"]],
             "taskDefinitionArn": arn,
             "revision": len(revisions) + 1,

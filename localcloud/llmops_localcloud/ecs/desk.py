@@ -46,7 +46,7 @@ class Ticket:
     def run(self, world: World) -> None:
         try:
             self.result = self.call(world)
-        except Exception as failure:  # noqa: BLE001 - whoever asked reads `error`
+        except Exception as failure:
             log.warning("a port of the ECS engine failed: %s", failure, exc_info=failure)
             self.error = failure
         self.done = True

@@ -18,7 +18,7 @@ from llmops_localcloud.ecs.identifiers import Place
 from llmops_localcloud.ecs.machine import RollBack, Script, Wait, deploy
 from llmops_localcloud.ecs.model import Deployment, HookRun, Revision, Rollback, Service
 from llmops_localcloud.ecs.scheduler import Scheduler
-from llmops_localcloud.ecs.stages import Stage, Status
+from llmops_localcloud.ecs.stages import Status
 from llmops_localcloud.ecs.switches import check
 from llmops_localcloud.ports import World
 
@@ -98,7 +98,7 @@ class Engine:
         run.script.close()
         self.desk.now = self.world.clock.now()
         run.crew.abandon_hooks()
-        if run.service.active is deployment.target:
+        if deployment.committed:
             run.crew.move(Status.SUCCESSFUL)
         else:
             self._end_overtaken(run)
@@ -181,8 +181,7 @@ class Engine:
         deployment = run.deployment
         if deployment.status is Status.ROLLBACK_REQUESTED:
             return Trip(deployment.status_reason, rolls_back=True)
-        guarded = deployment.status is Status.IN_PROGRESS and deployment.stage is not Stage.CLEAN_UP
-        if not guarded or run.service.active is deployment.target:
+        if deployment.status is not Status.IN_PROGRESS or deployment.committed:
             return None
         return run.crew.guard.check(self.desk.seen.alarms, self.desk.now)
 
@@ -203,6 +202,7 @@ class Engine:
         """STOPPED without a rollback: weights and tasks stay as they are."""
         run.script.close()
         run.crew.guard.end()
+        run.crew.abandon_hooks()
         run.deployment.status_reason = reason
         run.crew.move(Status.STOP_REQUESTED)
         run.crew.move(Status.STOPPED)

@@ -103,7 +103,7 @@ def _threshold(breaker: Mapping[str, Any], desired: int) -> int:
     chosen = breaker.get("thresholdConfiguration", {"type": "BOUNDED_PERCENT", "value": 50})
     if chosen["type"] == "COUNT":
         return int(chosen["value"])
-    share = math.ceil(desired * chosen["value"] / 100)
+    share: int = math.ceil(desired * chosen["value"] / 100)
     if chosen["type"] == "UNBOUNDED_PERCENT":
         return max(1, share)
     return min(high, max(low, share))

@@ -195,7 +195,8 @@ class _Call:
     def _check_deadline(self) -> None:
         if self._deadline is not None and self._desk.now >= self._deadline:
             raise _NoAnswer(
-                f"Lifecycle hook target {self._arn} did not answer within {FUNCTION_SECONDS} seconds."
+                f"Lifecycle hook target {self._arn} did not answer "
+                f"within {FUNCTION_SECONDS} seconds."
             )
 
     def _parse(self, future: Future[Any]) -> Mapping[str, Any]:

@@ -17,7 +17,7 @@ Wait = Callable[[], bool]
 Script = Generator[Wait, None, None]
 
 
-class RollBack(Exception):  # noqa: N818 - a turn of the story, not an error
+class RollBack(Exception):
     """Go back to the source revision; the text is the deployment's `statusReason`."""
 
 
@@ -50,7 +50,8 @@ class Crew(Protocol):
         """Done when the deployment may leave PENDING."""
 
     def reconcile(self) -> Wait:
-        """All traffic to the stable revision, tasks of all others stopped."""
+        """If an earlier deployment left anything half done: all traffic to the stable revision,
+        then the tasks of all others but the target stopped."""
 
     def check_routing(self) -> Wait:
         """Exactly one target group, the stable revision's, serves production traffic."""
@@ -105,6 +106,7 @@ def deploy(crew: Crew, *, rolling: bool) -> Script:
 
 def _replace(crew: Crew) -> Script:
     """ROLLING: the new tasks beside the old ones, in the same target group."""
+    yield crew.reconcile()
     yield crew.scale_up()
 
 
@@ -159,6 +161,8 @@ def _way_back(crew: Crew, reason: str) -> Script:
     begun = [stage for stage in shifts if crew.shifted(stage) and not crew.first]
     stuck: list[str] = []
     failed: list[str] = []
+    if not begun:
+        yield from _attempt(crew.reconcile(), stuck)
     for stage in begun:
         yield from _attempt(shifts[stage](0), stuck)
     for stage in begun:

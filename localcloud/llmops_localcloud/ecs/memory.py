@@ -168,3 +168,7 @@ class MemoryEvents:
 
     def names(self, detail_type: str) -> list[str]:
         return [detail["eventName"] for _, kind, detail in self.sent if kind == detail_type]
+
+    def last(self, name: str) -> Mapping[str, Any]:
+        """The detail of the last event of that eventName."""
+        return [detail for _, _, detail in self.sent if detail["eventName"] == name][-1]

@@ -64,6 +64,10 @@ class Revision:
     """The target group its tasks are registered with; roles swap with each deployment."""
     production_rule: str | None = None
     requested: int = 0
+    retired: bool = False
+    """It will never run again; without it a revision at size 0 is still the service's."""
+    scaled: bool = False
+    """It follows the service's desired count."""
     tasks: list[Task] = field(default_factory=list)
     failures: int = 0
     """Consecutive tasks that died before they were ready."""
@@ -75,7 +79,15 @@ class Revision:
 
     @property
     def gone(self) -> bool:
-        return self.requested == 0 and all(task.over for task in self.tasks)
+        return self.retired and all(task.over for task in self.tasks)
+
+    def scale(self, count: int) -> None:
+        """Brings it to the service's desired count, unless it is retired."""
+        if not self.retired:
+            self.requested, self.scaled = count, True
+
+    def retire(self) -> None:
+        self.requested, self.retired = 0, True
 
     @property
     def steady(self) -> bool:
@@ -178,6 +190,8 @@ class Deployment:
     breaker_threshold: int = 0
     final_counts: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     hidden_from_lists: bool = False
+    committed: bool = False
+    """Past the point of no return: the sources are being stopped (CLEAN_UP)."""
 
     @property
     def over(self) -> bool:

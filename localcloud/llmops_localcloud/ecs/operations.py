@@ -30,7 +30,7 @@ from llmops_localcloud.ecs.model import (
     Task,
     Traffic,
 )
-from llmops_localcloud.ecs.stages import Stage, Status
+from llmops_localcloud.ecs.stages import Status
 from llmops_localcloud.ecs.traffic import Routing
 
 FROZEN = (
@@ -134,7 +134,7 @@ class Operations:
                 self._engine.supersede(service.ongoing)
             service.status, service.desired = "DRAINING", 0
             for revision in service.revisions:
-                revision.requested = 0
+                revision.retire()
             return service
 
     def stop_deployment(self, arn: str, stop_type: str) -> Deployment:
@@ -143,8 +143,8 @@ class Operations:
             deployment = self.deployment(arn)
             if stop_type != "ROLLBACK":
                 raise InvalidParameterException("Invalid stopType. Valid values are: ROLLBACK")
-            if deployment.over or self._past_return(deployment):
-                where = deployment.stage if not deployment.over else deployment.status
+            if deployment.over or deployment.committed:
+                where = deployment.status if deployment.over else "cleaning up"
                 raise ConflictException(
                     f"The service deployment cannot be stopped any more: it is {where}."
                 )
@@ -167,7 +167,8 @@ class Operations:
                     "Continuing a service deployment is not allowed for service deployment in "
                     "terminal states."
                 )
-            for hook in deployment.hooks:
+            going = deployment.status is Status.IN_PROGRESS
+            for hook in deployment.hooks if going else []:
                 if hook.hook_id == hook_id and hook.status is HookStatus.AWAITING_ACTION:
                     passed = action == "CONTINUE"
                     hook.status = HookStatus.SUCCEEDED if passed else HookStatus.FAILED
@@ -254,8 +255,8 @@ class Operations:
         if desired is None:
             return
         for revision in service.revisions:
-            if revision.requested == service.desired and not revision.gone:
-                revision.requested = desired
+            if revision.scaled:
+                revision.scale(desired)
         service.desired = desired
 
     def _deploy(self, service: Service) -> None:
@@ -304,10 +305,6 @@ class Operations:
         before = {target.arn: 0.0} | ({stable.arn: 100.0} if stable else {})
         deployment.traffic = Traffic(dict(before), dict(before) if routing.test_rule else {})
         deployment.previous_traffic = deployment.traffic.copy()
-
-    @staticmethod
-    def _past_return(deployment: Deployment) -> bool:
-        return deployment.stage is Stage.CLEAN_UP and deployment.status is Status.IN_PROGRESS
 
 
 def _within(service: Service, cluster: str) -> bool:

@@ -27,15 +27,13 @@ def service_model() -> botocore.model.ServiceModel:
 
 
 def parse(operation: str, body: str | bytes) -> dict[str, Any]:
-    """The parameters of a call; raises InvalidParameterException for what the model refuses."""
+    """The parameters of a call; raises InvalidParameterException for what the model refuses:
+    unknown or missing members, and wrong types."""
     sent = json.loads(body or "{}")
     shape = service_model().operation_model(operation).input_shape
     report = botocore.validate.ParamValidator().validate(sent, shape)
     if report.has_errors():
         raise InvalidParameterException(report.generate_report().replace("\n", "; "))
-    unknown = _unknown(sent, shape, "")
-    if unknown:
-        raise InvalidParameterException(f"Unknown parameter: {unknown}")
     return dict(sent)
 
 
@@ -53,20 +51,3 @@ def _epoch(value: object) -> float:
     if isinstance(value, datetime):
         return value.timestamp()
     raise TypeError(f"{type(value).__name__} cannot be part of an answer")
-
-
-def _unknown(value: Any, shape: Any, path: str) -> str | None:
-    """The path of the first member the model does not have."""
-    if shape.type_name == "structure" and not shape.is_document_type:
-        for name, member in value.items():
-            if name not in shape.members:
-                return f"{path}.{name}".lstrip(".")
-            found = _unknown(member, shape.members[name], f"{path}.{name}")
-            if found:
-                return found
-    if shape.type_name == "list":
-        for each in value:
-            found = _unknown(each, shape.member, path)
-            if found:
-                return found
-    return None

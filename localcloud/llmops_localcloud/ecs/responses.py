@@ -11,11 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 import moto.ecs.urls
-from moto.core.exceptions import ServiceException
+from moto.core.request import Request
 from moto.core.utils import camelcase_to_underscores
+from moto.ecs.exceptions import ECSException
 from moto.ecs.responses import EC2ContainerServiceResponse
 
-from llmops_localcloud.ecs import cloudformation
+from llmops_localcloud.ecs import aliases, cloudformation
 from llmops_localcloud.ecs.api import Answer, Api, Sent, refuse
 from llmops_localcloud.ecs.engine import Engine
 from llmops_localcloud.ecs.errors import EcsError
@@ -39,6 +40,7 @@ def install(
     APIS[account, region] = Api(engine)
     moto.ecs.urls.url_paths["{0}/$"] = EcsResponse.dispatch
     cloudformation.install()
+    aliases.install()
     if tick_every is not None:
         engine.start(tick_every)
     return engine
@@ -95,7 +97,11 @@ class EcsResponse(EC2ContainerServiceResponse):
     """moto's ECS handler, with the engine's operations in place of moto's."""
 
     def setup_class(
-        self, request: Any, full_url: Any, headers: Any, use_raw_body: bool = False
+        self,
+        request: Request,
+        full_url: str | None = None,
+        headers: Any = None,
+        use_raw_body: bool | None = False,
     ) -> None:
         """The engine's operations check their parameters themselves; moto parses its own."""
         operation = str(request.headers.get("X-Amz-Target", "")).rsplit(".", 1)[-1]
@@ -107,7 +113,7 @@ class EcsResponse(EC2ContainerServiceResponse):
         try:
             return api_of(self.current_account, self.region)
         except LookupError as none:
-            raise ServiceException("InvalidParameterException", str(none)) from none
+            raise ECSException("InvalidParameterException", str(none)) from none
 
     def answer(self, act: Callable[[Sent], Answer]) -> Response:
         """Parses the call's parameters, acts and renders."""
@@ -118,7 +124,7 @@ class EcsResponse(EC2ContainerServiceResponse):
                 self.cluster_arn(sent)
             return 200, dict(_JSON), render(act(sent))
         except EcsError as refused:
-            raise ServiceException(refused.code, refused.message) from refused
+            raise ECSException(refused.code, refused.message) from refused
 
     def cluster_arn(self, sent: Sent) -> str:
         """Raises ClusterNotFoundException."""

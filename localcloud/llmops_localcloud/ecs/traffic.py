@@ -77,7 +77,7 @@ class Routing:
         other = next(each for each in self._groups if each != group)
         rules = [rule for rule in (self.production_rule, self.test_rule) if rule]
         moves = [(rule, self._put(rule, {str(group): 100, other: 0})) for rule in rules]
-        return lambda: all([self._finished(ticket, rule) for rule, ticket in moves])
+        return lambda: all(self._finished(ticket, rule) for rule, ticket in moves)
 
     def _shift(self, rule: str, percent: float, note: Callable[[float], None]) -> Wait:
         ticket = self._set(rule, percent)

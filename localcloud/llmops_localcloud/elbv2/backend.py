@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,12 @@ from moto.elbv2.exceptions import (
     PriorityInUseError,
     TargetGroupNotFoundError,
 )
-from moto.elbv2.models import ELBv2Backend, FakeAction, FakeHealthStatus
+from moto.elbv2.models import ELBv2Backend, FakeAction
 
-from ..loadbalancer.control import HealthView, LoadBalancerError
-from ..loadbalancer.desired import Address
-from ..ports import TargetHealth
+from llmops_localcloud.loadbalancer.control import HealthView, LoadBalancerError
+from llmops_localcloud.loadbalancer.desired import Address
+from llmops_localcloud.ports import TargetHealth
+
 from . import refuse, translate
 
 if TYPE_CHECKING:
@@ -39,6 +41,15 @@ NOT_REGISTERED = HealthView(
     "Target.NotRegistered",
     "Target is not registered to the target group",
 )
+
+
+@dataclass(frozen=True)
+class TargetHealthDescription:
+    """One entry of DescribeTargetHealth, with the attribute names that moto's serializer reads."""
+
+    target: dict[str, Any]
+    health_check_port: str
+    target_health: dict[str, str | None]
 
 
 class LocalELBv2Backend(ELBv2Backend):
@@ -70,6 +81,13 @@ class LocalELBv2Backend(ELBv2Backend):
 
     def delete_load_balancer(self, arn: str) -> None:
         with self.plane.lock:
+            balancer = self.load_balancers.get(arn)
+            if balancer and balancer.attrs.get("deletion_protection.enabled") == "true":
+                raise ELBClientError(
+                    "OperationNotPermitted",
+                    f"Load balancer '{arn}' cannot be deleted because deletion protection is "
+                    "enabled",
+                )
             super().delete_load_balancer(arn)
             self.plane.sync()
 
@@ -79,7 +97,7 @@ class LocalELBv2Backend(ELBv2Backend):
             self.plane.sync()
             return answer
 
-    def create_listener(
+    def create_listener(  # noqa: PLR0917 (moto's signature)
         self,
         load_balancer_arn: str,
         protocol: str,
@@ -92,15 +110,16 @@ class LocalELBv2Backend(ELBv2Backend):
     ) -> Any:
         """Raises ELBClientError, and creates nothing, if the port cannot be opened."""
         with self.plane.lock:
+            number: Any = int(port)
             balancer = self.load_balancers.get(load_balancer_arn)
             if balancer is not None:
                 refuse.listener(protocol, balancer.type)
-                if any(int(one.port) == int(port) for one in balancer.listeners.values()):
+                if any(int(one.port) == number for one in balancer.listeners.values()):
                     raise DuplicateListenerError()
             listener = super().create_listener(
                 load_balancer_arn,
                 protocol,
-                int(port),
+                number,
                 ssl_policy,
                 certificate,
                 _checked(actions),
@@ -114,7 +133,7 @@ class LocalELBv2Backend(ELBv2Backend):
                 raise _port_taken(port, error) from error
             return listener
 
-    def modify_listener(
+    def modify_listener(  # noqa: PLR0917 (moto's signature)
         self,
         arn: str,
         port: Any = None,
@@ -128,9 +147,10 @@ class LocalELBv2Backend(ELBv2Backend):
                 refuse.listener(protocol, "application")
             listener = self.describe_listeners(None, [arn])[0]
             before = listener.port
+            number: Any = None if port is None else int(port)
             super().modify_listener(
                 arn,
-                int(port) if port is not None else None,
+                number,
                 protocol,
                 ssl_policy,
                 certificates,
@@ -165,8 +185,8 @@ class LocalELBv2Backend(ELBv2Backend):
     ) -> Any:
         refuse.conditions(conditions)
         with self.plane.lock:
-            for rule in self.describe_listeners(None, [listener_arn])[0].rules.values():
-                if str(rule.priority) == str(priority):
+            for other in self.describe_listeners(None, [listener_arn])[0].rules.values():
+                if str(other.priority) == str(priority):
                     raise PriorityInUseError()
             rule = super().create_rule(
                 listener_arn, conditions, int(priority), _checked(actions), tags
@@ -260,7 +280,7 @@ class LocalELBv2Backend(ELBv2Backend):
 
     def describe_target_health(
         self, target_group_arn: str, targets: list[dict[str, Any]]
-    ) -> list[FakeHealthStatus]:
+    ) -> list[Any]:
         group = self._group(target_group_arn)
         views = self.plane.views(target_group_arn)
         wanted: Iterable[Address] = [_address(t, group) for t in targets] or views
@@ -268,15 +288,17 @@ class LocalELBv2Backend(ELBv2Backend):
 
     def _described(
         self, address: Address, group: Any, views: Mapping[Address, HealthView]
-    ) -> FakeHealthStatus:
+    ) -> TargetHealthDescription:
         view = views.get(address, NOT_REGISTERED)
         reason, description = view.reason, view.description
         if not reason:
             reason, description = DESCRIPTIONS.get(view.state, (None, None))  # type: ignore[assignment]
         port = str(group.health_check_port or "traffic-port")
         checked = str(address[1]) if port == "traffic-port" else port
-        return FakeHealthStatus(
-            address[0], str(address[1]), checked, view.state.value, reason, description
+        return TargetHealthDescription(
+            {"Id": address[0], "Port": address[1]},
+            checked,
+            {"State": view.state.value, "Reason": reason, "Description": description},
         )
 
     def _group(self, arn: str) -> Any:
@@ -298,5 +320,5 @@ def _address(target: Mapping[str, Any], group: Any) -> Address:
 def _port_taken(port: Any, error: LoadBalancerError) -> ELBClientError:
     return ELBClientError(
         "InvalidConfigurationRequest",
-        f"Listener port {port}: {error}; stop what listens there or choose another listener port.",
+        f"Listener {port}: {error}; stop what listens there or choose another listener port.",
     )

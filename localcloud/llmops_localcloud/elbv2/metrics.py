@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from ..loadbalancer.control import Health, Slices
-from ..ports import Clock, TargetHealth
+from llmops_localcloud.loadbalancer.control import Health, Slices
+from llmops_localcloud.ports import Clock, TargetHealth
+
 from .translate import dimension
 
 NAMESPACE = "AWS/ApplicationELB"

@@ -9,9 +9,10 @@ from typing import Any
 from moto.elbv2.exceptions import ELBClientError
 from moto.elbv2.models import elbv2_backends
 
-from ..loadbalancer.control import HealthView, LoadBalancerProcess
-from ..loadbalancer.desired import Address, Desired
-from ..ports import Clock, TargetHealth
+from llmops_localcloud.loadbalancer.control import HealthView, LoadBalancerProcess
+from llmops_localcloud.loadbalancer.desired import Address, Desired
+from llmops_localcloud.ports import Clock, TargetHealth
+
 from . import metrics, translate
 from .backend import DESCRIPTIONS, LocalELBv2Backend
 
@@ -67,7 +68,7 @@ class DataPlane:
             return translate.rule_weights(_rule(rule_arn))
 
     def set_weights(self, rule_arn: str, weights: Mapping[str, int]) -> None:
-        """Raises LookupError for an unknown rule or group, ValueError for a weight outside 0-999."""
+        """Raises LookupError for an unknown rule or group, ValueError for a weight not in 0-999."""
         with self.lock:
             rule, backend = _rule(rule_arn), _backend(rule_arn)
             for arn, weight in weights.items():
@@ -100,7 +101,7 @@ class DataPlane:
 
 
 def _groups(backend: LocalELBv2Backend) -> Iterator[Any]:
-    """Desired target groups; moto's list of balancers using each is brought up to date on the way."""
+    """Desired target groups; moto's list of each one's balancers is brought up to date, too."""
     users: dict[str, dict[str, None]] = {}
     for balancer in backend.load_balancers.values():
         for listener in balancer.listeners.values():
@@ -124,7 +125,8 @@ def _backend(arn: str) -> LocalELBv2Backend:
     parts = arn.split(":")
     if len(parts) < 6:
         raise LookupError(f"{arn!r} is not the ARN of a load balancing resource.")
-    backend: LocalELBv2Backend = elbv2_backends[parts[4]][parts[3]]
+    backend = elbv2_backends[parts[4]][parts[3]]
+    assert isinstance(backend, LocalELBv2Backend)
     return backend
 
 

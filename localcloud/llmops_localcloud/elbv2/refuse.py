@@ -1,4 +1,4 @@
-"""What the local load balancer does not do is refused when it is asked for, with what to do instead."""
+"""What the load balancer does not do is refused when it is asked for, with what to do instead."""
 
 from __future__ import annotations
 

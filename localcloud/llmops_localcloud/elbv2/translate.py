@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from ..loadbalancer.desired import (
+from llmops_localcloud.loadbalancer.desired import (
     Action,
     Address,
     Condition,
@@ -26,7 +26,7 @@ def dimension(arn: str) -> str:
 
 
 def full_action(action: Mapping[str, Any]) -> dict[str, Any]:
-    """The action as AWS shows it: a forward to one group has both spellings, a weight everywhere."""
+    """The action as AWS shows it: a forward to one group has both spellings, weights everywhere."""
     if action.get("Type") != "forward":
         return dict(action)
     weights = weights_of(action)
@@ -94,9 +94,14 @@ def _action(actions: list[Any]) -> Action:
 
 
 def _redirect(config: Mapping[str, str]) -> Redirect:
-    names = ("protocol", "host", "port", "path", "query")
-    given = {n: str(config[n.capitalize()]) for n in names if config.get(n.capitalize())}
-    return Redirect(301 if config["StatusCode"] == "HTTP_301" else 302, **given)
+    return Redirect(
+        301 if config["StatusCode"] == "HTTP_301" else 302,
+        protocol=config.get("Protocol") or "#{protocol}",
+        host=config.get("Host") or "#{host}",
+        port=str(config.get("Port") or "#{port}"),
+        path=config.get("Path") or "/#{path}",
+        query=config.get("Query") or "#{query}",
+    )
 
 
 def _condition(condition: Mapping[str, Any]) -> Condition:

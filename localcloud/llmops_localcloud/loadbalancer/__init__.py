@@ -2,8 +2,8 @@
 
 `desired` says what it shall do (listeners, rules, target groups), `control` starts the process,
 hands it the desired state and receives counts and health; everything else runs inside it:
-`matching` (which rule), `targets` (which target), `proxy` (one request), `health` (checks),
-`counts` (what CloudWatch is told), `process` (sockets and the control channel).
+`matching` (which rule), `targets` (which target), `proxy` (one request), `pool` (connections),
+`health` (checks), `counts` (what CloudWatch is told), `process` (sockets, control channel).
 
 Where the behaviour comes from: "Listener rules", "Target group attributes", "Troubleshoot your
 Application Load Balancers" and "CloudWatch metrics" of AWS's user guide for Application Load

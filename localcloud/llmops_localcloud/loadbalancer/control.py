@@ -16,13 +16,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..ports import TargetHealth
+from llmops_localcloud.ports import TargetHealth
+
 from .desired import DESIRED, Address, Desired
 
 log = logging.getLogger(__name__)
 
 ACK_SECONDS = 30.0
 RESTART_PAUSE = 0.2
+RETRY_PAUSE = 1.0
 
 
 class LoadBalancerError(Exception):
@@ -45,8 +47,8 @@ class HealthView:
 Health = Mapping[str, Mapping[Address, HealthView]]
 Slices = list[dict[str, Any]]
 Report = Callable[[Slices, Health, float], None]
-"""Called from the reading thread with slices of counts (see `counts.Counts.take`), the health of all
-targets, and the real time of the report."""
+"""Called from the reading thread with slices of counts (see `counts.Counts.take`), the health of
+all targets, and the real time of the report."""
 
 
 class LoadBalancerProcess:
@@ -58,7 +60,7 @@ class LoadBalancerProcess:
         self._report = report
         self._desired = Desired(speed=speed)
         self._configuring = threading.Lock()
-        self._lock = threading.Condition()
+        self._lock = threading.Condition(threading.RLock())
         self._answers: dict[int, dict[str, Any]] = {}
         self._health: Health = {}
         self._last_id = 0
@@ -173,8 +175,14 @@ class LoadBalancerProcess:
             if self._stopping:
                 return
             self._spawn()
-            self._send(0, _seeded(self._desired, self._health))
+            self._resend()
             self._lock.notify_all()
+
+    def _resend(self) -> None:
+        """Send the state again, unasked (number 0): after a restart."""
+        with self._lock:
+            if not self._stopping:
+                self._send(0, _seeded(self._desired, self._health))
 
     def _hear(self, message: dict[str, Any]) -> None:
         with self._lock:
@@ -183,9 +191,13 @@ class LoadBalancerProcess:
                 self._answers[message["ack"]] = message
                 self._lock.notify_all()
             elif "error" in message:
-                log.error("after its restart the load balancer says: %s", message["error"])
+                log.error("load balancer after its restart: %s; trying again", message["error"])
+                threading.Timer(RETRY_PAUSE, self._resend).start()
         if "slices" in message:
-            self._report(message["slices"], self._health, message["at"])
+            try:
+                self._report(message["slices"], self._health, message["at"])
+            except Exception:
+                log.exception("a report of the load balancer could not be taken")
 
 
 def _health(raw: Mapping[str, list[list[Any]]]) -> Health:

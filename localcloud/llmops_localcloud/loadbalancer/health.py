@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 import aiohttp
 
-from ..ports import TargetHealth
+from llmops_localcloud.ports import TargetHealth
+
 from .desired import HealthCheck
 from .targets import Group, Target
 

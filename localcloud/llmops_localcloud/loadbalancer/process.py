@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import socket
 import time
@@ -20,7 +21,7 @@ from typing import Any
 
 from aiohttp import web
 
-from . import health, proxy
+from . import health, pool, proxy
 from .counts import Counts
 from .desired import DESIRED, Desired, Listener
 from .targets import Group
@@ -34,7 +35,9 @@ class PortTaken(Exception):
     """A listener cannot be opened; `arn` names it."""
 
     def __init__(self, arn: str, port: int, error: OSError) -> None:
-        super().__init__(f"port {port} of 127.0.0.1 cannot be opened: {error.strerror or error}")
+        super().__init__(
+            f"port {port} of 127.0.0.1 cannot be opened: {os.strerror(error.errno or 0)}"
+        )
         self.arn = arn
 
 
@@ -62,11 +65,14 @@ class OpenListener:
         except OSError as error:
             raise PortTaken(spec.arn, spec.port, error) from error
 
-    async def close(self, grace: float) -> None:
-        """Stop accepting at once; requests in flight get `grace` seconds."""
+    def stop(self) -> None:
+        """Free the port at once and drop idle connections; requests in flight go on."""
         if self._server:
             self._server.close()
         self._web.pre_shutdown()
+
+    async def finish(self, grace: float) -> None:
+        """Wait for requests in flight, `grace` seconds at most."""
         await self._web.shutdown(grace)
 
 
@@ -105,7 +111,7 @@ class LoadBalancer:
                     await opened[spec.arn].open()
         except PortTaken:
             for listener in opened.values():
-                await listener.close(0)
+                listener.stop()
             raise
         for arn in opened.keys() & self.listeners.keys():
             self._close(self.listeners.pop(arn))
@@ -120,14 +126,22 @@ class LoadBalancer:
             del self.groups[arn]
 
     def _close(self, listener: OpenListener) -> None:
-        task = asyncio.get_running_loop().create_task(listener.close(60.0))
+        listener.stop()
+        task = asyncio.get_running_loop().create_task(listener.finish(60.0))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+    async def shut(self) -> None:
+        """Close every listener without waiting for requests."""
+        for listener in self.listeners.values():
+            listener.stop()
+        await asyncio.gather(*(one.finish(0) for one in self.listeners.values()))
 
     def settle(self) -> bool:
         """Let drained targets go; True if one went."""
         now = time.monotonic()
-        return any([group.settle(now) for group in self.groups.values()])
+        settled = [group.settle(now) for group in self.groups.values()]
+        return any(settled)
 
     def health(self) -> dict[str, list[list[Any]]]:
         """By target group: address, state, reason and description of each target."""
@@ -173,7 +187,7 @@ async def run(control_fd: int, speed: float, seed: int | None) -> None:
     channel = socket.socket(fileno=control_fd)
     control = Control(*await asyncio.open_connection(sock=channel, limit=LINE_LIMIT))
     counts = Counts(max(0.01, 1.0 / speed))
-    async with proxy.new_session() as session, health.new_session() as probes:
+    async with pool.new_session() as session, health.new_session() as probes:
         shared = proxy.Shared(session, {}, counts, random.Random(seed))  # noqa: S311
         checker = health.Checker(probes, speed, lambda: control.send({"health": balancer.health()}))
         balancer = LoadBalancer(shared, checker)
@@ -183,4 +197,4 @@ async def run(control_fd: int, speed: float, seed: int | None) -> None:
         finally:
             reports.cancel()
             checker.follow([])
-            await asyncio.gather(*(one.close(0) for one in balancer.listeners.values()))
+            await balancer.shut()

@@ -30,10 +30,6 @@ from .targets import Group, Target, draw
 CONNECT_SECONDS = 10.0
 """ALB gives up a connection attempt after 10 seconds and answers 504."""
 
-POOL_SECONDS = 3.0
-"""Idle connections to targets are dropped after this: earlier than servers drop theirs (uvicorn:
-5 s), so that a request never meets a connection that is just being closed."""
-
 Body = aiohttp.StreamReader | bytes | None
 _NO_BODY_STATUSES = (204, 304)
 
@@ -44,24 +40,6 @@ class TargetFailed(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
-
-
-def new_session() -> aiohttp.ClientSession:
-    """Connections to targets: unlimited, so that a hung target holds up nobody else's requests."""
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
-            limit=0, keepalive_timeout=POOL_SECONDS, use_dns_cache=False, force_close=False
-        ),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-        max_line_size=65536,
-        max_field_size=65536,
-        trust_env=False,
-    )
-    # aiohttp repeats idempotent requests when a pooled connection breaks; a load balancer does not.
-    session._retry_connection = False
-    return session
 
 
 @dataclass

@@ -11,7 +11,8 @@ import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ..ports import TargetHealth
+from llmops_localcloud.ports import TargetHealth
+
 from .desired import Address, TargetGroup
 
 ROTATION = (TargetHealth.HEALTHY, TargetHealth.UNHEALTHY, TargetHealth.INITIAL)
@@ -86,7 +87,7 @@ class Group:
                 return
 
     def choose(self, refused: Target | None = None) -> Target | None:
-        """The next target, other than one that just refused its connection; None if there is none."""
+        """The next target, other than one that just refused its connection; None if none."""
         for _ in range(len(self._rotation)):
             self._cursor = (self._cursor + 1) % len(self._rotation)
             if self._rotation[self._cursor] is not refused:

@@ -49,12 +49,13 @@ def add_type(
     `delete` gets the physical ID as the place's name."""
 
     def created(
-        _: Any, name: str, template: Properties, account: str, region: str, **__: Any
+        _: Any, /, name: str, template: Properties, account: str, region: str, **__: Any
     ) -> Made:
         return create(Place(name, account, region), template["Properties"])
 
     def updated(
         _: Any,
+        /,
         original_resource: Made,
         new_resource_name: str,
         cloudformation_json: Properties,
@@ -65,7 +66,7 @@ def add_type(
         assert update is not None
         return update(place, original_resource, cloudformation_json["Properties"])
 
-    def deleted(_: Any, name: str, template: Properties, account: str, region: str) -> None:
+    def deleted(_: Any, /, name: str, template: Properties, account: str, region: str) -> None:
         if delete is not None:
             delete(Place(name, account, region), template["Properties"])
 

@@ -37,9 +37,7 @@ def _permission(properties: Properties, peer: str) -> dict[str, Any]:
 def _add(kind: str, peer: str) -> Callable[[Place, Properties], Made]:
     def add(place: Place, properties: Properties) -> Made:
         call = getattr(client("ec2", place), f"authorize_security_group_{kind}")
-        answer = call(
-            GroupId=properties["GroupId"], IpPermissions=[_permission(properties, peer)]
-        )
+        answer = call(GroupId=properties["GroupId"], IpPermissions=[_permission(properties, peer)])
         rules = answer.get("SecurityGroupRules") or [{"SecurityGroupRuleId": place.name}]
         rule_id = rules[0]["SecurityGroupRuleId"]
         return Made(rule_id, {"Id": rule_id})

@@ -29,9 +29,7 @@ def _changed_instance(place: Place, made: Made, properties: Properties) -> Made:
 
 
 def _delete_instance(place: Place, _: Properties) -> None:
-    client("rds", place).delete_db_instance(
-        DBInstanceIdentifier=place.name, SkipFinalSnapshot=True
-    )
+    client("rds", place).delete_db_instance(DBInstanceIdentifier=place.name, SkipFinalSnapshot=True)
 
 
 def _made(instance: dict[str, Any]) -> Made:

@@ -15,14 +15,11 @@ from llmops_localcloud.resources.base import Made, Place, Properties, add_type
 from llmops_localcloud.resources.client import client
 
 
-
 def _bucket(place: Place, properties: Properties) -> Made:
     s3 = client("s3", place)
     name = place.name.lower()
     where = {} if place.region == "us-east-1" else {"LocationConstraint": place.region}
-    s3.create_bucket(
-        Bucket=name, **({"CreateBucketConfiguration": where} if where else {})
-    )
+    s3.create_bucket(Bucket=name, **({"CreateBucketConfiguration": where} if where else {}))
     _configure(s3, name, properties)
     domain = f"{name}.s3.amazonaws.com"
     return Made(
@@ -68,9 +65,7 @@ def _configure(s3: Any, name: str, properties: Properties) -> None:
         s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": properties["Tags"]})
     if "LifecycleConfiguration" in properties:
         rules = [_rule(rule) for rule in properties["LifecycleConfiguration"]["Rules"]]
-        s3.put_bucket_lifecycle_configuration(
-            Bucket=name, LifecycleConfiguration={"Rules": rules}
-        )
+        s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": rules})
 
 
 def _encryption(properties: Properties) -> dict[str, Any]:

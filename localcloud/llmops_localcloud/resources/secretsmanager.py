@@ -7,8 +7,8 @@ import secrets
 import string
 from typing import Any
 
-from moto.rds import rds_backends
-from moto.secretsmanager import secretsmanager_backends
+from moto.rds.models import rds_backends
+from moto.secretsmanager.models import secretsmanager_backends
 
 from llmops_localcloud.resources.base import Made, Place, Properties, add_type
 

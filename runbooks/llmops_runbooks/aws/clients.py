@@ -56,7 +56,7 @@ class Clients:
             self._made[service] = self._session.client(service, endpoint_url=url, config=config)
         return self._made[service]
 
-    def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+    def call(self, service: str, operation: str, /, **parameters: Any) -> dict[str, Any]:
         """One API call. Raises Refused, CloudError or UsageError, each with one sentence."""
         what = f"{service}:{operation}"
         try:

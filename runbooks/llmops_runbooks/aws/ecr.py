@@ -8,6 +8,7 @@ from urllib.error import URLError
 
 from llmops_runbooks.aws.clients import Clients, Refused
 from llmops_runbooks.errors import CloudError
+from llmops_runbooks.image import digest as image_digest
 from llmops_runbooks.ports import RemoteImage
 
 MEDIA_TYPES = [
@@ -18,6 +19,7 @@ MEDIA_TYPES = [
 ]
 LARGEST_PART = 20_971_520
 """Bytes; ECR's model bounds `layerPartBlob` to it."""
+TAKEN = frozenset({"ImageAlreadyExistsException", "ImageTagAlreadyExistsException"})
 DOWNLOAD_SECONDS = 60
 
 
@@ -81,14 +83,14 @@ class EcrRegistry:
                 repositoryName=self.name,
                 imageManifest=manifest.decode(),
                 imageManifestMediaType=media_type,
+                imageDigest=image_digest(manifest),
                 imageTag=tag,
             )
         except Refused as error:
-            if error.code == "ImageAlreadyExistsException":
-                return True
-            if error.code == "ImageTagAlreadyExistsException":
-                return False
-            raise
+            if error.code not in TAKEN:
+                raise
+            found = self.image(tag=tag)
+            return found is not None and found.digest == image_digest(manifest)
         return True
 
     def _has(self, digest: str) -> bool:

@@ -14,6 +14,7 @@ PAGE = 20
 """DescribeServiceDeployments takes at most 20 ARNs (reference 6.26)."""
 OVER = frozenset({"InvalidParameterException", "ClientException", "UnsupportedFeatureException"})
 """What ContinueServiceDeployment says of a hook that waits no longer (reference 1.4)."""
+GONE = frozenset({"ClusterNotFoundException", "ServiceNotFoundException"})
 ENDED = frozenset({"ConflictException", "InvalidParameterException"})
 """What StopServiceDeployment says of a deployment that has ended (reference 6.16)."""
 
@@ -32,7 +33,7 @@ class EcsDeployments:
         try:
             answer = self._call("describe_services", cluster=cluster, services=[service])
         except Refused as error:
-            if error.code == "ClusterNotFoundException":
+            if error.code in GONE:
                 return None
             raise
         found = [each for each in answer["services"] if each.get("status") != "INACTIVE"]
@@ -44,7 +45,7 @@ class EcsDeployments:
         if after is not None:
             query["createdAt"] = {"after": after}
         while True:
-            answer = self._call("list_service_deployments", **query)
+            answer = self._list(query)
             arns += [each["serviceDeploymentArn"] for each in answer["serviceDeployments"]]
             if len(arns) >= limit or not answer.get("nextToken"):
                 return _newest_first(self._describe(arns[:limit]))
@@ -102,6 +103,14 @@ class EcsDeployments:
             raise
         return True
 
+    def _list(self, query: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return self._call("list_service_deployments", **query)
+        except Refused as error:
+            if error.code in GONE:
+                return {"serviceDeployments": []}
+            raise
+
     def _describe(self, arns: list[str]) -> list[Deployment]:
         found: list[Deployment] = []
         for start in range(0, len(arns), PAGE):
@@ -139,9 +148,11 @@ def deployment_from(shown: Mapping[str, Any]) -> Deployment:
         stopped_at=shown.get("stoppedAt"),
         rollback_reason=rollback.get("reason", ""),
         rollback_revision=rollback.get("serviceRevisionArn", ""),
+        rollback_started_at=rollback.get("startedAt"),
         alarm_status=alarms.get("status", ""),
         triggered_alarms=tuple(alarms.get("triggeredAlarmNames", ())),
         configuration=shown.get("deploymentConfiguration", {}),
+        service_arn=shown.get("serviceArn", ""),
     )
 
 

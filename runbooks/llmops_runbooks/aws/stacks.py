@@ -53,7 +53,11 @@ class CloudFormationStacks:
                 {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
             ],
         )
-        return Plan(stack.name, kind, CHANGE_SET, tuple(self._changes(stack.name)))
+        described = self._settled_change_set(stack.name)
+        if described["Status"] == "FAILED":
+            self._must_be_empty(stack.name, described.get("StatusReason", "no reason given"))
+            return Plan(stack.name, kind, CHANGE_SET, (), empty=True)
+        return Plan(stack.name, kind, CHANGE_SET, tuple(self._changes(stack.name, described)))
 
     def discard(self, plan: Plan) -> None:
         self._delete_change_set(plan.stack)
@@ -117,14 +121,12 @@ class CloudFormationStacks:
                 return events
             query["NextToken"] = answer["NextToken"]
 
-    def _changes(self, stack: str) -> Iterator[Change]:
-        described = self._settled_change_set(stack)
-        if described["Status"] == "FAILED":
-            if any(text in described.get("StatusReason", "") for text in NOTHING_TO_DO):
-                return
-            raise RolloutFailed(
-                f"The change set of {stack} failed: {described.get('StatusReason', 'no reason')}"
-            )
+    def _must_be_empty(self, stack: str, reason: str) -> None:
+        """A change set without changes fails, in one of several wordings; others are failures."""
+        if not any(text in reason for text in NOTHING_TO_DO):
+            raise RolloutFailed(f"The change set of {stack} failed: {reason}")
+
+    def _changes(self, stack: str, described: dict[str, Any]) -> Iterator[Change]:
         while True:
             for change in described.get("Changes", []):
                 yield _change(change["ResourceChange"])

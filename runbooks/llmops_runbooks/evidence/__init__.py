@@ -1,8 +1,8 @@
 """The evidence of a rollout: every observation, verdict and decision, as JSON and as one page.
 
-    evidence = assemble(rollout=..., record=..., series=..., journal=...)
-    path = write(evidence, folder)                     # evidence.json and evidence.html
-    html = page.render([first, second], title="Rehearsal")
+evidence = assemble(rollout=..., record=..., series=..., journal=...)
+path = write(evidence, folder)                     # evidence.json and evidence.html
+html = page.render([first, second], title="Rehearsal")
 """
 
 from llmops_runbooks.evidence import page

@@ -92,7 +92,7 @@ def _decided_by(rollout: Json, gate: Json) -> str | None:
 
 
 def _passed(gate: Json) -> bool:
-    calls = gate.get("calls") or ()
+    calls = list(gate.get("calls") or ())
     return bool(calls) and calls[-1].get("hook_status") == "SUCCEEDED"
 
 

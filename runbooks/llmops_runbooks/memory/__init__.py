@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from llmops_runbooks.coordinates import Coordinates
+from llmops_runbooks.manifest import Release
+from llmops_runbooks.memory import scene
 from llmops_runbooks.memory.ecs import Behaviour, MemoryEcs
 from llmops_runbooks.memory.gate import ScriptedGate
 from llmops_runbooks.memory.stores import (
@@ -74,6 +76,13 @@ class MemoryCloud:
             self.gate,
             coordinates=where,
             behaviour=self.behaviour,
+        )
+
+    def deploy(self, release: Release) -> None:
+        """The service as the first `deploy` leaves it: `release` serves."""
+        where = self.coordinates
+        self.ecs.create(
+            scene.task_definition(where, release), scene.deployment_configuration(where)
         )
 
     @property

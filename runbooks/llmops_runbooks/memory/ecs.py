@@ -40,6 +40,8 @@ class Behaviour:
     """Looks after which a pause times out."""
     rollback_fails: bool = False
     refuses_update: bool = False
+    unreachable_looks: int = 0
+    """How many looks at a deployment fail, as if the network were gone."""
 
 
 @dataclass
@@ -117,6 +119,9 @@ class MemoryEcs:
         return found[:limit]
 
     def deployment(self, arn: str) -> Deployment | None:
+        if self.behaviour.unreachable_looks > 0:
+            self.behaviour.unreachable_looks -= 1
+            raise CloudError("AWS cannot be reached.")
         return next((each.view for each in self._rollouts if each.view.arn == arn), None)
 
     def task_definition_of(self, revision: str) -> str | None:
@@ -230,6 +235,7 @@ class MemoryEcs:
 
     def _back(self, rollout: _Rollout, reason: str) -> Script:
         source = rollout.view.source.arn if rollout.view.source else ""
+        started = self._clock.now()
         self._show(rollout, status="ROLLBACK_IN_PROGRESS", reason=reason, hooks=())
         self._shift(rollout, 0.0)
         yield
@@ -239,6 +245,7 @@ class MemoryEcs:
             status="ROLLBACK_FAILED" if failed else "ROLLBACK_SUCCESSFUL",
             rollback_reason=reason,
             rollback_revision=source,
+            rollback_started_at=started,
             finished_at=self._clock.now(),
         )
         rollout.script = iter(())

@@ -49,29 +49,39 @@ class ScriptedGate:
     def ask(self, rollout: str, canary_weight: float) -> str:
         """The `hookStatus` for one call of the hook."""
         if canary_weight == 0:
-            self._record(rollout, None, "SUCCEEDED", None)
-            return "SUCCEEDED"
+            return self._answer(rollout, canary_weight, None, "SUCCEEDED", None)
         said = self.artifacts.get(f"rollouts/{rollout}/decision.json")
         if said:
-            word = json.loads(said)["decision"]
-            self._record(rollout, verdict("wait"), HOOK_STATUS[word], "operator")
-            return HOOK_STATUS[word]
+            status = HOOK_STATUS[json.loads(said)["decision"]]
+            return self._answer(rollout, canary_weight, verdict("wait"), status, "operator")
         turn = self.asked.get(rollout, 0)
         self.asked[rollout] = turn + 1
         word = self.words[min(turn, len(self.words) - 1)]
         status = HOOK_STATUS[word]
         found = verdict(word, canary=100 * (turn + 1))
-        self._record(rollout, found, status, None if status == "IN_PROGRESS" else "gate")
-        return status
+        decided_by = None if status == "IN_PROGRESS" else "gate"
+        return self._answer(rollout, canary_weight, found, status, decided_by)
 
-    def _record(
-        self, rollout: str, found: dict[str, Any] | None, status: str, decided_by: str | None
-    ) -> None:
+    def _answer(
+        self,
+        rollout: str,
+        canary_weight: float,
+        found: dict[str, Any] | None,
+        status: str,
+        decided_by: str | None,
+    ) -> str:
         key = f"rollouts/{rollout}/gate.json"
         old = self.artifacts.get(key)
-        record: dict[str, Any] = {"schema": 1, "rollout": rollout, "calls": []}
+        record: dict[str, Any] = {"schema": 1, "rollout": rollout, "calls": [], "intervals": []}
         record |= json.loads(old) if old else {}
-        call = {"at": self.clock.now().isoformat(), "hook_status": status, "verdict": found}
+        call = {
+            "at": self.clock.now().isoformat(),
+            "stage": "PRE_PRODUCTION_TRAFFIC_SHIFT",
+            "weights": {"baseline": 100 - canary_weight, "canary": canary_weight},
+            "hook_status": status,
+            "verdict": found,
+        }
         record["calls"].append(call)
         record["decided_by"] = decided_by
         self.artifacts.put(key, json.dumps(record).encode())
+        return status

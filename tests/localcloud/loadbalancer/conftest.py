@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import boto3
 import pytest
 from aiohttp import web
+from moto.elbv2.models import ELBv2Backend, elbv2_backends
+from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+from llmops_localcloud import elbv2
 from llmops_localcloud.loadbalancer.control import Health, LoadBalancerProcess, Slices
 from llmops_localcloud.loadbalancer.desired import (
     Address,
@@ -86,7 +101,7 @@ class Bench:
 async def eventually(condition: Callable[[], Any], seconds: float = 10.0) -> None:
     """Poll until the condition holds; fail loudly at the deadline."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.01)
 
 
@@ -107,13 +122,27 @@ def free_port() -> Callable[[], int]:
     return unused_port
 
 
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    """Speed 60, a fixed seed."""
-    told = Told()
-    process = LoadBalancerProcess(speed=60.0, seed=7, report=told.hear)
-    yield Bench(process, told, unused_port())
+@pytest.fixture(scope="session")
+def shared() -> Iterator[tuple[LoadBalancerProcess, list[Told]]]:
+    """One process for all tests (speed 60, a fixed seed); the list says whom it tells."""
+    listening: list[Told] = []
+
+    def hear(*report: Any) -> None:
+        for told in listening:
+            told.hear(*report)
+
+    process = LoadBalancerProcess(speed=60.0, seed=7, report=hear)
+    yield process, listening
     process.stop()
+
+
+@pytest.fixture
+def bench(shared: tuple[LoadBalancerProcess, list[Told]]) -> Iterator[Bench]:
+    """The shared process, without any configuration."""
+    process, listening = shared
+    listening[:] = [told := Told()]
+    yield Bench(process, told, unused_port())
+    process.configure(Desired())
 
 
 @pytest.fixture
@@ -122,7 +151,7 @@ async def serve() -> AsyncIterator[Callable[[Handler], Awaitable[Address]]]:
     runners: list[web.ServerRunner] = []
 
     async def start(handler: Handler) -> Address:
-        runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.1)  # type: ignore[arg-type]
+        runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
@@ -153,3 +182,126 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
         yield session
+
+
+KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+
+
+class FastClock:
+    """Sixty times as fast as the real one."""
+
+    speed = 60.0
+
+    def __init__(self) -> None:
+        self._start = time.time()
+
+    def now(self) -> datetime:
+        return self.at(time.time())
+
+    def at(self, real_epoch_seconds: float) -> datetime:
+        virtual = (real_epoch_seconds - self._start) * self.speed
+        return datetime.fromtimestamp(self._start, UTC) + timedelta(seconds=virtual)
+
+    def real_seconds(self, virtual_seconds: float) -> float:
+        return virtual_seconds / self.speed
+
+
+@dataclass
+class Cloud:
+    """An API server with our data plane, and what was put into its metric store."""
+
+    endpoint: str
+    plane: elbv2.DataPlane
+    metrics: Counter[tuple[str, tuple[tuple[str, str], ...]]] = field(default_factory=Counter)
+
+    def client(self, service: str) -> Any:
+        return boto3.client(service, endpoint_url=self.endpoint, region_name="us-east-1", **KEYS)
+
+    def cli(self, *words: str) -> Any:
+        environment = os.environ | {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        command = [str(Path(sys.executable).with_name("aws")), *words]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    def network(self) -> tuple[str, list[str]]:
+        ec2 = self.client("ec2")
+        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        subnets = [
+            ec2.create_subnet(
+                VpcId=vpc, CidrBlock=f"10.0.{i}.0/24", AvailabilityZone=f"us-east-1{z}"
+            )["Subnet"]["SubnetId"]
+            for i, z in enumerate("ab")
+        ]
+        return vpc, subnets
+
+    def healthy(self, group: str, n: int = 1) -> None:
+        self.until(lambda: [*self.plane.health(group).values()] == [TargetHealth.HEALTHY] * n)
+
+    @staticmethod
+    def get(port: int, path: str = "/") -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            text: str = answer.read().decode()
+            return text
+
+    @staticmethod
+    def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+        deadline = time.monotonic() + seconds
+        pause = threading.Event()
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not come about"
+            pause.wait(0.02)
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    cloud = Cloud("", None)  # type: ignore[arg-type]
+
+    def put(
+        _namespace: str, name: str, dims: dict[str, str], _at: datetime, values: Any, *, unit: str
+    ) -> None:
+        cloud.metrics[name, tuple(sorted(dims.items()))] += sum(values) if unit == "Count" else 1
+
+    cloud.plane = elbv2.install(clock=FastClock(), put=put, seed=3)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    cloud.endpoint = "http://{}:{}".format(*server.get_host_and_port())
+    yield cloud
+    server.stop()
+    cloud.plane.stop()
+    elbv2_backends.clear()
+    elbv2_backends.backend = ELBv2Backend
+
+
+@pytest.fixture
+def target() -> Iterator[Callable[[str], tuple[str, int]]]:
+    """Start a target that answers its name; gives its address."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(name: str) -> tuple[str, int]:
+        class Named(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(name)))
+                self.end_headers()
+                self.wfile.write(name.encode())
+
+            def log_message(self, *_args: Any) -> None:
+                return
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Named)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        return "127.0.0.1", server.server_port
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -253,23 +253,30 @@ async def test_a_target_that_breaks_in_the_middle_cuts_the_client_off(
 
 
 async def test_a_silent_target_is_504_and_blocks_nobody(
-    bench: Any, serve: Any, client: aiohttp.ClientSession
+    bench: Any, serve: Any, client: aiohttp.ClientSession, wait: Any
 ) -> None:
+    asked: list[str] = []
     released = asyncio.Event()
 
     async def handler(request: web.BaseRequest) -> web.Response:
         if request.path == "/slow":
+            asked.append(request.path)
             await released.wait()
         return web.Response(text="quick")
 
-    bench.idle_seconds = 1.0
+    bench.idle_seconds = 2.0
     await ready(bench, serve, handler)
-    hung = [asyncio.create_task(client.get(bench.url + "/slow")) for _ in range(150)]
-    await asyncio.sleep(0.1)
-    async with asyncio.timeout(0.8):
-        async with client.get(bench.url + "/") as answer:
-            assert await answer.text() == "quick"
-    assert {(await task).status for task in hung} == {504}
+
+    async def status() -> int:
+        async with client.get(bench.url + "/slow") as answer:
+            return answer.status
+
+    hung = [asyncio.create_task(status()) for _ in range(150)]
+    await wait(lambda: len(asked) == 150)
+    async with client.get(bench.url + "/") as answer:
+        assert await answer.text() == "quick"
+    assert not any(task.done() for task in hung)
+    assert set(await asyncio.gather(*hung)) == {504}
     released.set()
 
 

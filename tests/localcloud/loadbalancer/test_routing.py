@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
+import subprocess
+import sys
 from collections import Counter
 from typing import Any
 
 import aiohttp
+import psutil
 import pytest
+
 from llmops_localcloud.loadbalancer.control import LoadBalancerError, LoadBalancerProcess
 from llmops_localcloud.loadbalancer.desired import (
     Condition,
@@ -178,3 +182,27 @@ async def test_a_process_that_dies_comes_back_with_the_same_configuration(
     async with asyncio.timeout(10):
         while not await answers():
             await asyncio.sleep(0.02)
+
+
+def test_the_process_ends_with_the_daemon_even_if_that_is_killed() -> None:
+    daemon = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "from llmops_localcloud.loadbalancer.control import LoadBalancerProcess\n"
+            "from llmops_localcloud.loadbalancer.desired import Desired\n"
+            "process = LoadBalancerProcess(report=lambda *_: None)\n"
+            "process.configure(Desired())\n"
+            "print(process.pid, flush=True)\n"
+            "input()\n",
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert daemon.stdout is not None
+    balancer = psutil.Process(int(daemon.stdout.readline()))
+    daemon.kill()
+    daemon.communicate()
+    psutil.wait_procs([balancer], timeout=10)
+    assert not balancer.is_running()

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+
 from llmops_localcloud.loadbalancer.desired import HealthCheck
 from llmops_localcloud.loadbalancer.health import accepted, judge, scaled
 from llmops_localcloud.loadbalancer.targets import Target
@@ -201,7 +202,7 @@ async def test_an_idle_target_is_gone_at_once(bench: Any, named: Any) -> None:
 
 
 async def test_no_request_is_lost_while_weights_change_and_targets_come_and_go(
-    bench: Any, serve: Any, client: aiohttp.ClientSession
+    bench: Any, serve: Any, client: aiohttp.ClientSession, wait: Any
 ) -> None:
     dice, stop = random.Random(3), asyncio.Event()
     statuses: Counter[int] = Counter()
@@ -228,27 +229,34 @@ async def test_no_request_is_lost_while_weights_change_and_targets_come_and_go(
             "B": (addresses[2 + step % 2],),
         }
         await bench.apply(A=100 - share, B=share)
-        await asyncio.sleep(0.03)
+        enough = statuses.total() + 15
+        await wait(lambda enough=enough: statuses.total() >= enough)
     stop.set()
     await asyncio.gather(*senders)
     assert set(statuses) == {200}
     assert statuses[200] > 300
 
 
-async def test_targets_of_an_unused_group_are_not_checked(bench: Any, serve: Any) -> None:
-    asked: list[str] = []
+async def test_targets_of_an_unused_group_are_not_checked(
+    bench: Any, serve: Any, wait: Any
+) -> None:
+    asked: Counter[str] = Counter()
 
-    async def answer(request: web.BaseRequest) -> web.Response:
-        asked.append(request.path)
-        return web.Response()
+    def counting(name: str) -> Callable[[web.BaseRequest], Any]:
+        async def answer(_request: web.BaseRequest) -> web.Response:
+            asked[name] += 1
+            return web.Response()
 
-    address = await serve(answer)
-    bench.groups = {"A": (address,)}
-    await bench.apply(A=1)
+        return answer
+
+    unused = await serve(counting("unused"))
+    bench.groups = {"A": (unused,), "B": (await serve(counting("used")),)}
+    await bench.apply(A=1, B=1)
     desired = bench.process._desired
-    idle = replace(desired, groups=(replace(desired.groups[0], load_balancers=()),))
-    await asyncio.to_thread(bench.process.configure, idle)
-    before = len(asked)
-    assert bench.state("A", address) is TargetHealth.UNUSED
-    await asyncio.sleep(0.3)
-    assert len(asked) <= before + 1
+    idle = replace(desired.groups[0], load_balancers=())
+    groups = (idle, desired.groups[1])
+    await asyncio.to_thread(bench.process.configure, replace(desired, groups=groups))
+    assert bench.state("A", unused) is TargetHealth.UNUSED
+    before = Counter(asked)
+    await wait(lambda: asked["used"] >= before["used"] + 3)
+    assert asked["unused"] <= before["unused"] + 1
