@@ -9,16 +9,19 @@
     DATABASE_HOST, _PORT, _NAME         where answers are recorded none, 5432, handbook
     DATABASE_USER, DATABASE_PASSWORD    its credentials            required with DATABASE_HOST
     DATABASE_SSLMODE                    as libpq's                 prefer
+    RELEASE_CONFIGURATION               JSON object of variables   {}
     ANSWER_PROMPT                       version of the prompt      1.0.0
     ANSWER_SENTENCES, PASSAGES          how much is quoted, read   2, 4
 
-The last three belong to a release and arrive through its `[configuration]` table.
+The last three belong to a release: its `[configuration]` arrives in RELEASE_CONFIGURATION, and a
+variable of its own goes before it.
 """
 
 from __future__ import annotations
 
 import argparse
 import ipaddress
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -65,6 +68,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
     Raises SettingsError, and SystemExit as argparse does (2 for an unknown flag).
     """
     flags = _flags(arguments)
+    environ = {**_of_the_release(environ), **environ}
     host = flags.host or environ.get("HOST") or "127.0.0.1"
     corpus = flags.corpus or environ.get("CORPUS_URI")
     if not corpus:
@@ -83,6 +87,16 @@ def read(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
         sentences=_whole(environ, "ANSWER_SENTENCES", 2, 1, 10),
         passages=_whole(environ, "PASSAGES", 4, 1, 20),
     )
+
+
+def _of_the_release(environ: Mapping[str, str]) -> dict[str, str]:
+    try:
+        found = json.loads(environ.get("RELEASE_CONFIGURATION") or "{}")
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise SettingsError("RELEASE_CONFIGURATION is not a JSON object: set it to one.")
+    return {str(key): str(value) for key, value in found.items()}
 
 
 def _flags(arguments: Sequence[str]) -> argparse.Namespace:

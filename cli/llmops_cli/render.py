@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import IO, Any
 
-from llmops_runbooks.narration import Event
+from llmops_runbooks.narration import Event, Mark
 
 STEP_WIDTH = 13
 DECISION = "decision"
-PERCENT_METRICS = frozenset({"errors"})
+SHARES = {"errors": "errors", "quality": "poor answers"}
+"""Metrics whose value is a share of the requests, and what it is a share of."""
 
 
 class Screen:
@@ -41,6 +43,9 @@ class Screen:
         if self._live is not None and event.verdict and event.step != DECISION:
             self._live.update(_panel(event), refresh=True)
             return
+        if event.verdict and event.mark is Mark.NOW:
+            self.line(text_of(replace(event, text=in_short(event.verdict))))
+            return
         for text in (text_of(event), *rows_of(event.verdict)):
             self.line(text)
 
@@ -67,6 +72,17 @@ def text_of(event: Event) -> str:
     return f"{event.mark} {event.step:<{STEP_WIDTH}}{event.text}"
 
 
+def in_short(verdict: Mapping[str, Any]) -> str:
+    """`105 requests · errors 0.0 % (baseline 0.0 %), 0.8 of 100 against · ...`"""
+    parts = [f"{verdict['requests']['canary']:,} requests"]
+    for metric in verdict.get("metrics", ()):
+        name = str(metric["metric"])
+        canary, baseline = (_value(name, metric[arm]) for arm in ("canary", "baseline"))
+        evidence = _evidence(metric.get("against"))
+        parts.append(f"{SHARES.get(name, name)} {canary} (baseline {baseline}), {evidence} against")
+    return " · ".join(parts)
+
+
 def rows_of(verdict: Mapping[str, Any] | None) -> list[str]:
     """The judge's table: a heading and a row per metric, in plain text."""
     if not verdict or not verdict.get("metrics"):
@@ -80,7 +96,7 @@ def rows_of(verdict: Mapping[str, Any] | None) -> list[str]:
 def _row(metric: Mapping[str, Any]) -> tuple[str, ...]:
     name = str(metric["metric"])
     return (
-        name,
+        SHARES.get(name, name),
         _value(name, metric["baseline"]),
         _value(name, metric["canary"]),
         _evidence(metric.get("against")),
@@ -98,7 +114,7 @@ def _value(metric: str, arm: Mapping[str, Any]) -> str:
     value = arm.get("value")
     if value is None:
         return "no data"
-    return f"{100 * value:.1f} %" if metric in PERCENT_METRICS else f"{value:.2f}"
+    return f"{100 * value:.1f} %" if metric in SHARES else f"{value:.2f}"
 
 
 def _evidence(against: Mapping[str, Any] | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llmops_runbooks.manifest import Release
+from llmops_runbooks.manifest import Release, canonical_json
 from llmops_runbooks.ports import Cloud
 from llmops_runbooks.serving import environment_of
 
@@ -18,8 +18,9 @@ REGISTERED = frozenset(
     }
 )  # fmt: skip
 """The fields of RegisterTaskDefinition; DescribeTaskDefinition shows more."""
-REMEMBERED = "RELEASE_CONFIGURATION"
-"""Variable that names the configuration keys of the release, so that the next one drops them."""
+CONFIGURATION = "RELEASE_CONFIGURATION"
+"""Variable that holds the release's configuration, a JSON object: one variable, so that a stack
+can be told it as one parameter and the next release replaces it whole."""
 
 
 def clone(cloud: Cloud, live: Mapping[str, Any], release: Release) -> dict[str, Any]:
@@ -36,13 +37,10 @@ def clone(cloud: Cloud, live: Mapping[str, Any], release: Release) -> dict[str, 
 
 def _with_release(cloud: Cloud, container: Mapping[str, Any], release: Release) -> dict[str, Any]:
     variables = environment_of(container)
-    for key in variables.get(REMEMBERED, "").split(","):
-        variables.pop(key, None)
-    variables |= release.configuration
     variables |= {
         "RELEASE": release.id,
         "CORPUS_URI": cloud.artifacts.uri(release.corpus_key),
-        REMEMBERED: ",".join(sorted(release.configuration)),
+        CONFIGURATION: canonical_json(release.configuration).decode(),
     }
     return {
         **container,

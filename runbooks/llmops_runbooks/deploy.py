@@ -15,7 +15,7 @@ from llmops_runbooks.errors import UsageError
 
 RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
 SERVICE = "AWS::ECS::Service"
-RELEASE_PARAMETERS = frozenset({"ImageUri", "ReleaseId", "CorpusUri"})
+RELEASE_PARAMETERS = frozenset({"ImageUri", "ReleaseId", "CorpusUri", "ReleaseConfiguration"})
 
 
 @dataclass(frozen=True)

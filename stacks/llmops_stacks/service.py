@@ -55,6 +55,12 @@ class ServiceStack(EnvironmentStack):
         self.corpus_uri = self._parameter(
             "CorpusUri", "The corpus of that release", r"s3://\S+/corpus/\S+"
         )
+        self.release_configuration = self._parameter(
+            "ReleaseConfiguration",
+            "The configuration of that release, a JSON object",
+            r"\{.*\}",
+            default="{}",
+        )
         self.alarms = ServiceAlarms(
             self,
             "Alarms",
@@ -67,9 +73,16 @@ class ServiceStack(EnvironmentStack):
         self._grant(below)
         self._publish(environment, below)
 
-    def _parameter(self, name: str, description: str, pattern: str) -> str:
+    def _parameter(
+        self, name: str, description: str, pattern: str, default: str | None = None
+    ) -> str:
         parameter = cdk.CfnParameter(
-            self, name, type="String", description=description, allowed_pattern=f"^{pattern}$"
+            self,
+            name,
+            type="String",
+            description=description,
+            allowed_pattern=f"^{pattern}$",
+            default=default,
         )
         return parameter.value_as_string
 
@@ -125,6 +138,7 @@ class ServiceStack(EnvironmentStack):
             "SERVICE_NAME": environment.service_name,
             "ENVIRONMENT": environment.name,
             "RELEASE": self.release_id,
+            "RELEASE_CONFIGURATION": self.release_configuration,
             "METRIC_NAMESPACE": METRIC_NAMESPACE,
             "CORPUS_URI": self.corpus_uri,
         }

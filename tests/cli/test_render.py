@@ -30,12 +30,21 @@ def test_a_metric_without_data_is_said_to_have_none_and_never_zero() -> None:
     assert rows_of(found)[1].split() == cells.split()
 
 
-def test_quality_is_a_fraction_and_errors_are_percent() -> None:
+def test_quality_is_judged_as_a_share_of_poor_answers() -> None:
     found: dict[str, Any] = verdict("promote")
-    quality = {**found["metrics"][0], "metric": "quality", "canary": {"n": 9, "value": 0.861}}
+    quality = {**found["metrics"][0], "metric": "quality", "canary": {"n": 9, "value": 0.25}}
     found["metrics"].append(quality)
     rows = rows_of(found)
-    assert "0.4 %" in rows[1] and "0.86" in rows[2]
+    assert "0.4 %" in rows[1] and "25.0 %" in rows[2]
+    assert rows[2].split()[:2] == ["poor", "answers"]
+
+
+def test_without_a_terminal_a_verdict_that_waits_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Screen().tell(Event("canary 10 %", "", Mark.NOW, verdict=verdict("wait")))
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "errors 0.4 % (baseline 0.4 %), 0.2 of 100 against" in line
 
 
 def test_no_verdict_has_no_table() -> None:

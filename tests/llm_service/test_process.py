@@ -111,6 +111,16 @@ def test_without_auth_only_on_loopback() -> None:
         (["--corpus", "nowhere.jsonl", "--no-auth"], {}, "cannot be read: No such file"),
         (["--corpus", str(DOCUMENTS), "--no-auth"], {"PORT": "http"}, "PORT is 'http'"),
         (["--corpus", str(DOCUMENTS), "--no-auth"], {"PASSAGES": "0"}, "from 1 to 20"),
+        (
+            ["--corpus", str(DOCUMENTS), "--no-auth"],
+            {"RELEASE_CONFIGURATION": '{"PASSAGES": 21}'},
+            "from 1 to 20",
+        ),
+        (
+            ["--corpus", str(DOCUMENTS), "--no-auth"],
+            {"RELEASE_CONFIGURATION": "[]"},
+            "not a JSON object",
+        ),
         (["--corpus", str(DOCUMENTS), "--no-auth"], {"ANSWER_PROMPT": "9"}, "choose one of 1.0.0"),
         (
             ["--corpus", str(DOCUMENTS), "--no-auth"],

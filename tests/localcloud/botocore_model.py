@@ -26,9 +26,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 def faults(value: Any, shape: Any, path: str = "answer") -> Iterator[str]:
     """Everything in which `value` differs from the botocore shape, one sentence each."""
-    expected = _TYPES[shape.type_name]
-    wrong_bool = isinstance(value, bool) and bool not in expected
-    if not isinstance(value, expected) or wrong_bool:
+    if not _has_type(value, shape.type_name):
         yield f"{path} should be a {shape.type_name}, not {value!r}"
     elif shape.type_name == "structure":
         yield from _structure_faults(value, shape, path)
@@ -40,6 +38,12 @@ def faults(value: Any, shape: Any, path: str = "answer") -> Iterator[str]:
             yield from faults(item, shape.value, f"{path}[{key}]")
     elif shape.type_name == "string" and shape.enum and value not in shape.enum:
         yield f"{path} is {value!r}, which is none of {shape.enum}"
+
+
+def _has_type(value: Any, name: str) -> bool:
+    """bool is no number here, though Python says so."""
+    wrong_bool = isinstance(value, bool) and bool not in _TYPES[name]
+    return isinstance(value, _TYPES[name]) and not wrong_bool
 
 
 def _structure_faults(value: dict[str, Any], shape: Any, path: str) -> Iterator[str]:

@@ -125,14 +125,15 @@ def test_the_candidate_is_the_live_task_definition_with_the_release_in_it(desk: 
     set_now = variables(definition)
     assert set_now["RELEASE"] == found.release
     assert set_now["CORPUS_URI"].startswith("s3://handbook-local-artifacts/corpus/")
-    assert (set_now["HOST"], set_now["TOP_K"]) == ("0.0.0.0", "3")
+    assert set_now["HOST"] == "0.0.0.0"
+    assert json.loads(set_now["RELEASE_CONFIGURATION"]) == {"TOP_K": "3"}
 
 
 def test_the_configuration_of_the_release_before_is_dropped(desk: Any) -> None:
     release(desk.job("1.1.0"))
-    assert variables(sent(desk.memory)[0])["TOP_K"] == "3"
+    assert variables(sent(desk.memory)[0])["RELEASE_CONFIGURATION"] == '{"TOP_K":"3"}'
     release(desk.job("1.2.0"))
-    assert "TOP_K" not in variables(sent(desk.memory)[0])
+    assert variables(sent(desk.memory)[0])["RELEASE_CONFIGURATION"] == "{}"
 
 
 def test_the_whole_deployment_configuration_is_sent_with_the_policy_of_the_settings(

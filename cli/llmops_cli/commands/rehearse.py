@@ -45,10 +45,8 @@ def rehearse(
     """
     project = options.project()
     os.environ.update(_overrides())
-    screen = Screen(in_json=json)
-    with ExitStack() as stack:
+    with Screen(in_json=json) as screen:
         steps = LocalSteps(settings_of.load(ENVIRONMENT), project, speed, screen)
-        stack.callback(steps.down)
         report = run(Script(rate=rate, seed=seed), steps, time.monotonic)
     screen.finish(report.json(), lines(report))
     raise typer.Exit(0 if report.passed else 1)

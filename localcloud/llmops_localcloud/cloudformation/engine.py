@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from llmops_localcloud.cloudformation import dynamic, models
-from llmops_localcloud.cloudformation.changes import changed_properties, replaces
+from llmops_localcloud.cloudformation.changes import (
+    REPLACING,
+    changed_properties,
+    replaces,
+)
 from llmops_localcloud.cloudformation.errors import ValidationError
 from llmops_localcloud.cloudformation.intrinsics import Scope
 from llmops_localcloud.cloudformation.names import Names
@@ -17,6 +23,7 @@ from llmops_localcloud.cloudformation.template import Template, creation_order
 from llmops_localcloud.ports import Clock
 
 STACK = "AWS::CloudFormation::Stack"
+NOT_APPLIED = "the local cloud keeps this change in the stack without applying it"
 
 
 class ResourceFailed(Exception):
@@ -99,7 +106,7 @@ class Engine:
             return
         stack.updated = self.clock.now()
         self.note(stack, "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
-        self._remove_unwanted(stack, template)
+        self._clean_up(stack, template)
         self.note(stack, "UPDATE_COMPLETE")
 
     def _roll_back_update(
@@ -113,7 +120,7 @@ class Engine:
             self.note(stack, "UPDATE_ROLLBACK_FAILED", str(error))
             return
         self.note(stack, "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS")
-        self._remove_unwanted(stack, stack.template)
+        self._clean_up(stack, stack.template)
         self.note(stack, "UPDATE_ROLLBACK_COMPLETE")
 
     def _delete(self, stack: Stack) -> None:
@@ -191,27 +198,39 @@ class Engine:
         home = self._names.home(stack, resource.logical_id, resource.kind)
         self._mark(stack, resource, "UPDATE_IN_PROGRESS")
         with self._failing(stack, resource, "UPDATE_FAILED"):
-            changed = self._changed_model(home, resource, properties)
+            changed, reason = self._changed_model(stack, home, resource, properties)
         resource.model = changed
         resource.definition, resource.properties = definition, properties
         resource.physical_id = _physical_id(changed, resource.name)
-        reason = None if models.emulated(resource.kind) else models.NOT_EMULATED
         self._mark(stack, resource, "UPDATE_COMPLETE", reason)
 
     def _changed_model(
-        self, home: models.Home, resource: Resource, properties: Mapping[str, Any]
-    ) -> Any:
-        """In place where the model can; else the old resource gives way to a new one."""
+        self, stack: Stack, home: models.Home, resource: Resource, properties: Mapping[str, Any]
+    ) -> tuple[Any, str | None]:
+        """The changed resource, and what to say of it: changed by its model, or made anew where
+        AWS does so too, or left as it is."""
         changed = changed_properties(resource.properties, properties)
-        name = models.resource_name(home, properties)
-        if not replaces(resource.kind, changed):
-            name = resource.name
+        anew = replaces(resource.kind, changed)
+        kept = models.given_name(home, properties) or resource.name
+        name = models.resource_name(home, properties) if anew else kept
         model = models.update(home, resource.model, name, properties)
+        if model is None and not anew and resource.kind in REPLACING:
+            models.retag(home, resource.model, properties)
+            return resource.model, None if changed == {"Tags"} else NOT_APPLIED
         if model is None:
-            models.delete(home, resource.model, resource.physical_id, resource.properties)
+            name = models.resource_name(home, properties)
             model = models.create(home, name, properties)
+            stack.replaced.append(replace(resource))
         resource.name = name
-        return model
+        return model, None if models.emulated(resource.kind) else models.NOT_EMULATED
+
+    def _clean_up(self, stack: Stack, template: Template) -> None:
+        """Remove what was replaced and what the template no longer has."""
+        for resource in reversed(stack.replaced):
+            with contextlib.suppress(ResourceFailed):
+                self._remove_model(stack, resource)
+        stack.replaced.clear()
+        self._remove_unwanted(stack, template)
 
     def _remove_unwanted(self, stack: Stack, template: Template) -> None:
         scope = self._names.scope(stack, template, stack.parameters)
@@ -239,13 +258,16 @@ class Engine:
         return clean
 
     def _remove_one(self, stack: Stack, resource: Resource) -> None:
+        self._remove_model(stack, resource)
+        del stack.resources[resource.logical_id]
+
+    def _remove_model(self, stack: Stack, resource: Resource) -> None:
         self._mark(stack, resource, "DELETE_IN_PROGRESS")
         if resource.model is not None:
             home = self._names.home(stack, resource.logical_id, resource.kind)
             with self._failing(stack, resource, "DELETE_FAILED"):
                 models.delete(home, resource.model, resource.physical_id, resource.properties)
         self._mark(stack, resource, "DELETE_COMPLETE")
-        del stack.resources[resource.logical_id]
 
     def _failing(self, stack: Stack, resource: Resource, status: str) -> _Failing:
         return _Failing(self, stack, resource, status)

@@ -76,14 +76,19 @@ def emulated(kind: str) -> bool:
     return kind in NOTHING_TO_DO or model_class(kind) is not None
 
 
-def resource_name(home: Home, properties: Mapping[str, Any]) -> str:
-    """The name the template gives, or one that CloudFormation would make up."""
+def given_name(home: Home, properties: Mapping[str, Any]) -> str | None:
+    """The name the template gives the resource, if its type has one and it does."""
     cls = model_class(home.kind)
     key = cls.cloudformation_name_type() if cls else None
     given = properties.get(key) if key else None
-    if given:
-        return str(given)
-    return str(generate_resource_name(home.kind, home.stack_name, home.logical_id))
+    return str(given) if given else None
+
+
+def resource_name(home: Home, properties: Mapping[str, Any]) -> str:
+    """The name the template gives, or one that CloudFormation would make up."""
+    return given_name(home, properties) or str(
+        generate_resource_name(home.kind, home.stack_name, home.logical_id)
+    )
 
 
 def create(home: Home, name: str, properties: Mapping[str, Any]) -> Any:
@@ -118,6 +123,13 @@ def update(home: Home, model: Any, name: str, properties: Mapping[str, Any]) -> 
         region_name=home.region,
     )
     return _adopted(home, model if changed is None else changed)
+
+
+def retag(home: Home, model: Any, properties: Mapping[str, Any]) -> None:
+    """Give an EC2 resource of moto's the tags of its properties; others keep theirs."""
+    if isinstance(model, TaggedEC2Resource):
+        tags = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
+        ec2_backends[home.account][home.region].create_tags([reference(model)], tags)
 
 
 def delete(home: Home, model: Any, physical_id: str, properties: Mapping[str, Any]) -> None:

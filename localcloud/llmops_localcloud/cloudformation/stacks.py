@@ -65,6 +65,8 @@ class Stack:
     template: Template = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     resources: dict[str, Resource] = field(default_factory=dict)
+    replaced: list[Resource] = field(default_factory=list)
+    """Resources that gave way to a new one and are to be removed when all has gone well."""
     outputs: list[dict[str, str]] = field(default_factory=list)
     imports: set[str] = field(default_factory=set)
     events: list[Event] = field(default_factory=list)

@@ -1,15 +1,21 @@
-"""AWS::EC2::SecurityGroupEgress and SecurityGroupIngress: moto has no egress, and cannot remove a
-rule with its stack."""
+"""AWS::EC2::SecurityGroup, SecurityGroupIngress and SecurityGroupEgress.
+
+moto has no egress type, cannot remove a rule with its stack, and makes a group anew, with another
+ID, where AWS changes its rules.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llmops_localcloud.resources.base import Made, Place, Properties, add_type
 from llmops_localcloud.resources.client import client
 
 Api = Callable[[Place, Properties], None]
+PEERS = {"ingress": "Source", "egress": "Destination"}
+ANYWHERE = {"IpProtocol": "-1", "CidrIp": "0.0.0.0/0"}
+"""The egress rule a group has that names none."""
 
 
 def _permission(properties: Properties, peer: str) -> dict[str, Any]:
@@ -34,28 +40,92 @@ def _permission(properties: Properties, peer: str) -> dict[str, Any]:
     return permission
 
 
-def _add(kind: str, peer: str) -> Callable[[Place, Properties], Made]:
+def _allow(place: Place, kind: str, group: str, rule: Properties) -> str:
+    call = getattr(client("ec2", place), f"authorize_security_group_{kind}")
+    answer = call(GroupId=group, IpPermissions=[_permission(rule, PEERS[kind])])
+    rules = answer.get("SecurityGroupRules") or [{"SecurityGroupRuleId": place.name}]
+    return str(rules[0]["SecurityGroupRuleId"])
+
+
+def _revoke(place: Place, kind: str, group: str, rule: Properties) -> None:
+    call = getattr(client("ec2", place), f"revoke_security_group_{kind}")
+    call(GroupId=group, IpPermissions=[_permission(rule, PEERS[kind])])
+
+
+def _group(place: Place, properties: Properties) -> Made:
+    ec2 = client("ec2", place)
+    tags = properties.get("Tags", [])
+    group = ec2.create_security_group(
+        GroupName=place.name,
+        Description=properties["GroupDescription"],
+        VpcId=properties["VpcId"],
+        **(
+            {"TagSpecifications": [{"ResourceType": "security-group", "Tags": tags}]}
+            if tags
+            else {}
+        ),
+    )["GroupId"]
+    made = Made(group, {"GroupId": group, "VpcId": properties["VpcId"], "Rules": _rules({})})
+    return _changed_group(place, made, properties)
+
+
+def _changed_group(place: Place, made: Made, properties: Properties) -> Made:
+    group, wanted = made.physical_resource_id, _rules(properties)
+    for kind, rules in made.attributes["Rules"].items():
+        for rule in [rule for rule in rules if rule not in wanted[kind]]:
+            _revoke(place, kind, group, rule)
+    for kind, rules in wanted.items():
+        for rule in [rule for rule in rules if rule not in made.attributes["Rules"][kind]]:
+            _allow(place, kind, group, rule)
+    return Made(group, {**made.attributes, "Rules": wanted})
+
+
+def _rules(properties: Properties) -> dict[str, Sequence[Properties]]:
+    return {
+        "ingress": properties.get("SecurityGroupIngress", []),
+        "egress": properties.get("SecurityGroupEgress") or [ANYWHERE],
+    }
+
+
+def _delete_group(place: Place, _: Properties) -> None:
+    client("ec2", place).delete_security_group(GroupId=place.name)
+
+
+def _add(kind: str) -> Callable[[Place, Properties], Made]:
     def add(place: Place, properties: Properties) -> Made:
-        call = getattr(client("ec2", place), f"authorize_security_group_{kind}")
-        answer = call(GroupId=properties["GroupId"], IpPermissions=[_permission(properties, peer)])
-        rules = answer.get("SecurityGroupRules") or [{"SecurityGroupRuleId": place.name}]
-        rule_id = rules[0]["SecurityGroupRuleId"]
-        return Made(rule_id, {"Id": rule_id})
+        rule = _allow(place, kind, properties["GroupId"], properties)
+        return Made(rule, {"Id": rule, "Rule": properties})
 
     return add
 
 
-def _remove(kind: str, peer: str) -> Api:
+def _change(kind: str) -> Callable[[Place, Made, Properties], Made]:
+    def change(place: Place, made: Made, properties: Properties) -> Made:
+        old = made.attributes["Rule"]
+        _revoke(place, kind, old["GroupId"], old)
+        return _add(kind)(place, properties)
+
+    return change
+
+
+def _remove(kind: str) -> Api:
     def remove(place: Place, properties: Properties) -> None:
-        call = getattr(client("ec2", place), f"revoke_security_group_{kind}")
-        call(GroupId=properties["GroupId"], IpPermissions=[_permission(properties, peer)])
+        _revoke(place, kind, properties["GroupId"], properties)
 
     return remove
 
 
-for _kind, _peer in (("ingress", "Source"), ("egress", "Destination")):
+add_type(
+    "AWS::EC2::SecurityGroup",
+    _group,
+    update=_changed_group,
+    delete=_delete_group,
+    name_property="GroupName",
+)
+for _kind in PEERS:
     add_type(
         f"AWS::EC2::SecurityGroup{_kind.title()}",
-        _add(_kind, _peer),
-        delete=_remove(_kind, _peer),
+        _add(_kind),
+        update=_change(_kind),
+        delete=_remove(_kind),
     )

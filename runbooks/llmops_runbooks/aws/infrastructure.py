@@ -12,8 +12,9 @@ from llmops_runbooks.aws.elbv2 import ListenerRules
 from llmops_runbooks.aws.s3 import S3Artifacts
 from llmops_runbooks.aws.ssm import read_coordinates
 from llmops_runbooks.aws.stacks import CloudFormationStacks
+from llmops_runbooks.conclude import tidy
 from llmops_runbooks.errors import LlmopsError
-from llmops_runbooks.manifest import Release
+from llmops_runbooks.manifest import Release, canonical_json
 from llmops_runbooks.ports import Artifacts, Cloud
 from llmops_runbooks.publish import publish
 from llmops_runbooks.serving import container_of, environment_of, serving, under_way
@@ -49,9 +50,13 @@ class Infrastructure:
         return len(ListenerRules(self._clients).weights(rule_arn))
 
     def release_parameters(self, warn: Callable[[str], None]) -> Mapping[str, str]:
-        """What the service stack is told to run: what serves, else the initial release."""
+        """What the service stack is told to run: what serves, else the initial release.
+
+        A rejected task definition is deregistered first: the stack asks for the latest.
+        """
         cloud = self.cloud()
         if cloud is not None and cloud.deployments.service() is not None:
+            tidy(cloud)
             return _live_parameters(cloud)
         return self._initial_parameters(warn)
 
@@ -79,6 +84,7 @@ def _parameters_of(release: Release, artifacts: Artifacts, repository_uri: str) 
         "ImageUri": f"{repository_uri}@{release.image}",
         "ReleaseId": release.id,
         "CorpusUri": artifacts.uri(release.corpus_key),
+        "ReleaseConfiguration": canonical_json(release.configuration).decode(),
     }
 
 
@@ -89,4 +95,5 @@ def _live_parameters(cloud: Cloud) -> dict[str, str]:
         "ImageUri": container["image"],
         "ReleaseId": variables["RELEASE"],
         "CorpusUri": variables["CORPUS_URI"],
+        "ReleaseConfiguration": variables.get("RELEASE_CONFIGURATION", "{}"),
     }

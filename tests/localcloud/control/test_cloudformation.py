@@ -205,6 +205,58 @@ def test_a_resource_that_fails_puts_an_updated_stack_back(stacks: Stacks, cloud:
     assert stacks.update("back", body({"P": parameter("/back", "good")})) == "UPDATE_COMPLETE"
 
 
+def test_a_replaced_resource_is_removed_when_its_successor_stands(
+    stacks: Stacks, cloud: Any
+) -> None:
+    topic = {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": "before"}}
+    used = parameter("/topic", {"Ref": "T"})
+    stacks.create("replaced", body({"P": used, "T": topic}))
+    renamed = {**topic, "Properties": {"TopicName": "after"}}
+    assert stacks.update("replaced", body({"P": used, "T": renamed})) == "UPDATE_COMPLETE"
+    assert value(cloud, "/topic").endswith(":after")
+
+
+def test_new_rules_of_a_security_group_leave_it_the_same_group(stacks: Stacks, cloud: Any) -> None:
+    def group(*ports: int) -> dict[str, Any]:
+        rules = [
+            {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "CidrIp": "10.0.0.0/8"}
+            for port in ports
+        ]
+        properties = {
+            "GroupDescription": "g", "VpcId": {"Ref": "V"}, "SecurityGroupIngress": rules,
+        }  # fmt: skip
+        vpc = {"Type": "AWS::EC2::VPC", "Properties": {"CidrBlock": "10.0.0.0/16"}}
+        made = {"Type": "AWS::EC2::SecurityGroup", "Properties": properties}
+        return {"V": vpc, "G": made}
+
+    def described() -> dict[str, Any]:
+        found = stacks.api.describe_stack_resource(StackName="group", LogicalResourceId="G")
+        group_id = found["StackResourceDetail"]["PhysicalResourceId"]
+        groups = cloud.client("ec2").describe_security_groups(GroupIds=[group_id])
+        return dict(groups["SecurityGroups"][0])
+
+    stacks.create("group", body(group(80, 81)))
+    before = described()
+    assert stacks.update("group", body(group(81, 82))) == "UPDATE_COMPLETE"
+    after = described()
+    assert after["GroupId"] == before["GroupId"]
+    assert sorted(rule["FromPort"] for rule in after["IpPermissions"]) == [81, 82]
+
+
+def test_a_new_retention_keeps_what_was_logged(stacks: Stacks, cloud: Any) -> None:
+    def logs(days: int) -> str:
+        properties = {"LogGroupName": "/kept", "RetentionInDays": days}
+        return body({"L": {"Type": "AWS::Logs::LogGroup", "Properties": properties}})
+
+    stacks.create("logs", logs(7))
+    client = cloud.client("logs")
+    client.create_log_stream(logGroupName="/kept", logStreamName="stream")
+    assert stacks.update("logs", logs(30)) == "UPDATE_COMPLETE"
+    found = client.describe_log_groups(logGroupNamePrefix="/kept")["logGroups"][0]
+    assert found["retentionInDays"] == 30
+    assert client.describe_log_streams(logGroupName="/kept")["logStreams"]
+
+
 def test_a_type_nobody_emulates_is_said_so_and_the_stack_still_deploys(
     stacks: Stacks, cloud: Any
 ) -> None:

@@ -112,3 +112,16 @@ def test_the_cloud_listens_on_the_loopback_only(cloud: Any) -> None:
         if connection.status == psutil.CONN_LISTEN
     ]
     assert listening and set(listening) == {"127.0.0.1"}
+
+
+def test_a_switch_there_is_not_is_refused_at_start(root: Path, a_free_port: Any) -> None:
+    with pytest.raises(launch.LaunchError, match="has no switch weather; it has"):
+        launch.up(
+            root=root,
+            port=a_free_port(),
+            speed=1.0,
+            account="123456789012",
+            region="us-east-1",
+            switches={"weather": "fine"},
+        )
+    assert launch.status(root=root) is None

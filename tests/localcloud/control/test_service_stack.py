@@ -101,6 +101,7 @@ def own_cloud(start_cloud: Any, new_root: Any) -> Iterator[Any]:
 def test_a_service_runs_behind_its_load_balancer_with_its_secrets(
     own_cloud: Any,
     eventually: Any,
+    *,
     a_free_port: Any,
     make_layer: Any,
     make_image: Any,
@@ -122,7 +123,8 @@ def test_a_service_runs_behind_its_load_balancer_with_its_secrets(
     deployer.deploy("routing", routing)
 
     layer = make_layer({"app/llm_service/__init__.py": "", "app/llm_service/__main__.py": SERVICE})
-    uri = deployer.push(layer, *make_image(layer, ["python", "-m", "llm_service"]), digest)
+    config, manifest = make_image(layer, ["python", "-m", "llm_service"])
+    uri = deployer.push(layer, config, manifest, digest)
     service = template("service")
     for resource in service["Resources"].values():
         if resource["Type"] == "AWS::Lambda::Function":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import socket
@@ -40,20 +41,22 @@ from llmops_localcloud.loadbalancer.desired import (
 from llmops_localcloud.ports import TargetHealth
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-BALANCER = "app/test/0123456789abcdef"
+_numbers = itertools.count(1)
 
 
 @dataclass
 class Told:
-    """What a load balancer process reported, summed over time."""
+    """What the process reported of one load balancer, summed over time."""
 
-    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    balancer: str
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     times: list[float] = field(default_factory=list)
 
     def hear(self, slices: Slices, _health: Health, _at: float) -> None:
         for one in slices:
-            self.counts.update({(b, g, metric): n for b, g, metric, n in one["counts"]})
-            self.times += [t for _b, _g, ts in one["times"] for t in ts]
+            ours = [row for row in one["counts"] if row[0] == self.balancer]
+            self.counts.update({(group, metric): n for _, group, metric, n in ours})
+            self.times += [t for b, _, ts in one["times"] for t in ts if b == self.balancer]
 
 
 @dataclass
@@ -76,9 +79,18 @@ class Bench:
     async def apply(self, **weights: int) -> None:
         """Route by the rules so far, and by these weights where no rule matches."""
         last = Rule("default", (), Forward(weights))
-        listener = Listener("L", self.port, BALANCER, (*self.rules, last), self.idle_seconds)
+        listener = Listener(
+            "L", self.port, self.told.balancer, (*self.rules, last), self.idle_seconds
+        )
         groups = tuple(
-            TargetGroup(name, f"targetgroup/{name}/1", targets, self.check, self.delay, (BALANCER,))
+            TargetGroup(
+                name,
+                f"targetgroup/{name}/1",
+                targets,
+                self.check,
+                self.delay,
+                (self.told.balancer,),
+            )
             for name, targets in self.groups.items()
         )
         await asyncio.to_thread(self.process.configure, Desired((listener,), groups))
@@ -140,7 +152,7 @@ def shared() -> Iterator[tuple[LoadBalancerProcess, list[Told]]]:
 def bench(shared: tuple[LoadBalancerProcess, list[Told]]) -> Iterator[Bench]:
     """The shared process, without any configuration."""
     process, listening = shared
-    listening[:] = [told := Told()]
+    listening[:] = [told := Told(f"app/test/{next(_numbers)}")]
     yield Bench(process, told, unused_port())
     process.configure(Desired())
 
