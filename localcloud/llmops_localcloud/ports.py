@@ -133,7 +133,7 @@ class EventBus(Protocol):
 
 @dataclass(frozen=True)
 class Switches:
-    """What AWS does not document, each with the choices that are possible; see docs/local-cloud.md."""
+    """What AWS does not document, each with its possible choices; see docs/local-cloud.md."""
 
     pre_production_stage_shown: str = "PRODUCTION_TRAFFIC_SHIFT"
     """`lifecycleStage` while a hook at PRE_PRODUCTION_TRAFFIC_SHIFT runs or pauses (behaviour 2):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +29,9 @@ STOP_TIMEOUT = 30
 """Virtual seconds between SIGTERM and SIGKILL if the container does not say `stopTimeout`."""
 LEAST_STOP_SECONDS = 2.0
 """Real seconds a process gets at least, however fast the clock: the machine is not faster."""
+LISTEN_SECONDS = 15.0
+"""Real seconds a process gets to accept connections before it counts as RUNNING all the same."""
+LISTEN_EVERY = 0.03
 FORGET_AFTER = 3600.0
 """Real seconds for which a stopped task can still be viewed."""
 
@@ -183,12 +187,7 @@ class _Task:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
             )
-            self.view = replace(
-                self.view,
-                status=TaskStatus.RUNNING,
-                address=("127.0.0.1", port),
-                pid=self._process.pid,
-            )
+            self.view = replace(self.view, address=("127.0.0.1", port), pid=self._process.pid)
         return self._process
 
     def _follow(self, process: subprocess.Popen[bytes], container: Mapping[str, Any]) -> None:
@@ -196,6 +195,7 @@ class _Task:
             target=self._log, args=(process, container), name=f"log-{self.short_id}", daemon=True
         )
         reader.start()
+        self._await_listening(process, container)
         code = process.wait()
         # What outlives the main process of a container goes with it.
         _signal_group(process.pid, signal.SIGKILL)
@@ -203,6 +203,24 @@ class _Task:
         self._tasks._registry.forget(process.pid)
         # A shell's and Docker's convention: 128 plus the signal.
         self.ended(code if code >= 0 else 128 - code, "Essential container in task exited")
+
+    def _await_listening(
+        self, process: subprocess.Popen[bytes], container: Mapping[str, Any]
+    ) -> None:
+        """RUNNING, which is when ECS registers the target: once the port accepts connections.
+
+        A process takes real time to start, which the clock would multiply: at speed 60 a start of
+        two seconds would be two minutes of failed health checks, and alarms about them.
+        """
+        address = self.view.address if container.get("portMappings") else None
+        deadline = time.monotonic() + LISTEN_SECONDS
+        while address and process.poll() is None and time.monotonic() < deadline:
+            if _accepts(address):
+                break
+            time.sleep(LISTEN_EVERY)
+        with self._lock:
+            if self.view.status is TaskStatus.PENDING and process.poll() is None:
+                self.view = replace(self.view, status=TaskStatus.RUNNING)
 
     def _log(self, process: subprocess.Popen[bytes], container: Mapping[str, Any]) -> None:
         options = container.get("logConfiguration", {}).get("options", {})
@@ -222,6 +240,14 @@ class _Task:
         patience = max(LEAST_STOP_SECONDS, self._tasks._clock.real_seconds(timeout))
         if not self.done.wait(patience):
             _signal_group(process.pid, signal.SIGKILL)
+
+
+def _accepts(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _main_container(task_definition: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from operating import Operator
 
 
 @pytest.fixture(scope="session")
-def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+def operator() -> Iterator[Operator]:
     """A terminal with the local cloud up and release 1.0.0 deployed."""
-    someone = Operator.with_free_ports(tmp_path_factory.mktemp("state"))
+    with TemporaryDirectory(prefix="llmops-") as folder:
+        yield from _at_work(Operator.with_free_ports(Path(folder).resolve()))
+
+
+def _at_work(someone: Operator) -> Iterator[Operator]:
     try:
         up = someone.run("up", "--speed", "60")
         assert up.code == 0, up.stderr

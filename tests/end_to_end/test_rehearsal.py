@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psutil
 import pytest
@@ -11,8 +13,15 @@ from operating import Operator
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(400)]
 
 
-def test_a_rehearsal_rolls_the_bad_one_back_and_promotes_the_good_one(tmp_path: Path) -> None:
-    someone = Operator(tmp_path, {"LLMOPS_STATE": str(tmp_path)})
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that PostgreSQL, which is not run as root, can reach too."""
+    with TemporaryDirectory(prefix="llmops-") as made:
+        yield Path(made).resolve()
+
+
+def test_a_rehearsal_rolls_the_bad_one_back_and_promotes_the_good_one(folder: Path) -> None:
+    someone = Operator(folder, {"LLMOPS_STATE": str(folder)})
     ran = someone.run("rehearse", seconds=300)
     assert ran.code == 0, ran.stderr
     assert ran.answer["outcome"] == "passed"
@@ -32,7 +41,7 @@ def test_a_rehearsal_rolls_the_bad_one_back_and_promotes_the_good_one(tmp_path: 
     page = Path(ran.answer["evidence"]).read_text()
     assert bad["release"] in page
     assert good["release"] in page
-    assert left_behind(tmp_path) == []
+    assert left_behind(folder) == []
 
 
 def left_behind(root: Path) -> list[str]:
