@@ -58,11 +58,16 @@ def test_there_are_no_custom_resources_no_transforms_and_no_images_to_build(
         assert assets["dockerImages"] == {}
 
 
-def test_the_release_comes_from_parameters_without_a_default(local: Assembly) -> None:
+def test_the_release_comes_from_parameters_and_what_it_is_has_no_default(local: Assembly) -> None:
     parameters = local.templates["service"]["Parameters"]
     ours = {name: "Default" in value for name, value in parameters.items()}
     del ours["BootstrapVersion"]
-    assert ours == {"ImageUri": False, "ReleaseId": False, "CorpusUri": False}
+    assert ours == {
+        "ImageUri": False,
+        "ReleaseId": False,
+        "CorpusUri": False,
+        "ReleaseConfiguration": True,
+    }
 
 
 def test_the_container_gets_what_the_service_is_promised(local: Assembly) -> None:
@@ -74,6 +79,7 @@ def test_the_container_gets_what_the_service_is_promised(local: Assembly) -> Non
         "SERVICE_NAME",
         "ENVIRONMENT",
         "RELEASE",
+        "RELEASE_CONFIGURATION",
         "METRIC_NAMESPACE",
         "CORPUS_URI",
         "DATABASE_HOST",

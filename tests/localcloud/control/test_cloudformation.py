@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-TEMPLATES = Path(__file__).with_name("templates")
+TEMPLATES = Path(__file__).parents[2] / "stacks" / "snapshots"
 PARAMETER = "AWS::SSM::Parameter"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-TEMPLATES = Path(__file__).with_name("templates")
+TEMPLATES = Path(__file__).parents[2] / "stacks" / "snapshots"
 PREFIX = "handbook-local"
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 RELEASE = "1.0.0-0123abcd"
