@@ -92,7 +92,14 @@ class Summary:
         self.by_release.setdefault(record.release or "none", Counter())[record.outcome] += 1
 
     def json(self) -> dict[str, Any]:
-        return asdict(self)
+        """The counts as plain JSON values."""
+        return {
+            "sent": self.sent,
+            "lost": self.lost,
+            "retried": self.retried,
+            "by_release": {release: dict(counts) for release, counts in self.by_release.items()},
+            "losses": dict(self.losses),
+        }
 
 
 def summarise(records: Iterable[Record]) -> Summary:

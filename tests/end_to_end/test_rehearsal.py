@@ -22,7 +22,7 @@ def folder() -> Iterator[Path]:
 
 def test_a_rehearsal_rolls_the_bad_one_back_and_promotes_the_good_one(folder: Path) -> None:
     someone = Operator(folder, {"LLMOPS_STATE": str(folder)})
-    ran = someone.run("rehearse", seconds=300)
+    ran = someone.run("rehearse")
     assert ran.code == 0, ran.stderr
     assert ran.answer["outcome"] == "passed"
     assert ran.answer["requests_lost"] == 0

@@ -103,3 +103,9 @@ def test_a_rollout_ends_as_it_should_without_the_cli(
     assert summary.lost == 0
     newest = operator.run("history").answer["rollouts"][0]
     assert (newest["outcome"], newest["decided_by"]) == ("promoted", "gate")
+
+
+def test_traffic_tells_its_counts_as_json(operator: Operator) -> None:
+    ran = operator.run("traffic", "--rate", "50", "--seconds", "1")
+    assert (ran.code, ran.answer["lost"]) == (0, 0), ran.stderr
+    assert sum(ran.answer["by_release"].popitem()[1].values()) == ran.answer["sent"]

@@ -1,4 +1,4 @@
-"""The release runbook over HTTP against the local ECS engine, under every switch that it can feel.
+"""The release runbook over HTTP against the local ECS engine, under every setting of every switch.
 
 The engine, its API and boto3 are real; tasks, load balancer, alarms and the gate are fakes, and
 time moves only while the runbook waits.
@@ -18,6 +18,7 @@ from moto.server import ThreadedMotoServer
 from llmops_localcloud.ecs import memory as fakes
 from llmops_localcloud.ecs.engine import Engine
 from llmops_localcloud.ecs.responses import install
+from llmops_localcloud.ecs.switches import CHOICES
 from llmops_localcloud.ports import Switches, World
 from llmops_runbooks.attach import attach
 from llmops_runbooks.aws.clients import Clients
@@ -46,14 +47,10 @@ WHERE: Coordinates = COORDINATES.model_copy(
     }
 )
 ME = Word("ada", "looks good")
-STAGES = ["PRODUCTION_TRAFFIC_SHIFT", "POST_TEST_TRAFFIC_SHIFT", "PRE_PRODUCTION_TRAFFIC_SHIFT"]
-FELT: list[dict[str, Any]] = [
-    {},
-    *({"pre_production_stage_shown": stage} for stage in STAGES),
-    {"bake_before_second_pause": False},
-    {"eventually_consistent_lists": True},
-    {"weights_lag": True},
+SETTINGS: list[dict[str, Any]] = [
+    {name: value} for name, values in CHOICES.items() for value in values
 ]
+"""Every switch under each of its values: what AWS does not document must not matter."""
 
 
 class EngineClock:
@@ -204,7 +201,7 @@ def _asked(gate: ScriptedGate, payload: Mapping[str, Any]) -> dict[str, Any]:
     return {"hookStatus": gate.ask(rollout, canary), "callBackDelay": 15}
 
 
-@pytest.mark.parametrize("switches", FELT, ids=str)
+@pytest.mark.parametrize("switches", SETTINGS, ids=str)
 def test_a_good_release_is_promoted_whatever_aws_turns_out_to_do(
     make_stage: Callable[..., Stage], switches: dict[str, Any]
 ) -> None:
@@ -214,7 +211,7 @@ def test_a_good_release_is_promoted_whatever_aws_turns_out_to_do(
     assert serving(stage.cloud).release == found.release
 
 
-@pytest.mark.parametrize("switches", FELT, ids=str)
+@pytest.mark.parametrize("switches", SETTINGS, ids=str)
 def test_a_bad_release_is_rolled_back_and_its_task_definition_deregistered(
     make_stage: Callable[..., Stage], switches: dict[str, Any]
 ) -> None:
@@ -230,7 +227,7 @@ def test_a_bad_release_is_rolled_back_and_its_task_definition_deregistered(
     assert stage.definition(arn)["status"] == "INACTIVE"
 
 
-@pytest.mark.parametrize("switches", FELT, ids=str)
+@pytest.mark.parametrize("switches", SETTINGS, ids=str)
 def test_a_person_promotes_the_live_canary_and_the_watcher_never_does(
     make_stage: Callable[..., Stage], switches: dict[str, Any], manual: Environment
 ) -> None:

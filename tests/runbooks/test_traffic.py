@@ -98,6 +98,7 @@ async def test_a_failure_that_stays_is_a_loss_with_its_reason(serve) -> None:
     summary = traffic.summarise(await send(await serve(handler), count=1))
     assert summary.lost == summary.sent
     assert set(summary.losses) == {"HTTP 503"}
+    assert summary.json()["losses"] == {"HTTP 503": summary.sent}
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from llmops_runbooks.traffic import SAMPLE, Load, Record, Sender, Summary, summa
 
 PROJECT = Path(__file__).parents[2]
 DEADLINE_SECONDS = 120.0
+COMMAND_SECONDS = 300.0
 RATE = 100.0
 
 
@@ -84,10 +85,10 @@ class Operator:
             text=True,
         )
 
-    def run(self, *words: str, seconds: float = DEADLINE_SECONDS, **variables: str) -> Ran:
+    def run(self, *words: str, **variables: str) -> Ran:
         process = self.start(*words, **variables)
         try:
-            out, err = process.communicate(timeout=seconds)
+            out, err = process.communicate(timeout=COMMAND_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
