@@ -65,8 +65,11 @@ class Stacks(Protocol):
     def discard(self, plan: Plan) -> None:
         """Forgets a plan, and the empty stack that planning a CREATE leaves behind."""
 
-    def execute(self, plan: Plan, on_event: Callable[[StackEvent], None]) -> None:
-        """Returns when the stack is complete; raises RolloutFailed with the first reason."""
+    def execute(
+        self, plan: Plan, on_event: Callable[[StackEvent], None], on_wait: Callable[[], None]
+    ) -> None:
+        """Returns when the stack is complete, calling `on_wait` while it is not; raises
+        RolloutFailed with the first reason."""
 
 
 class Guard(Protocol):
@@ -78,6 +81,9 @@ class Guard(Protocol):
     def attached_target_groups(self, rule_arn: str) -> int:
         """How many target groups a live listener rule forwards to."""
 
+    def failed_tasks(self) -> list[str]:
+        """Why tasks of the service ended that ECS did not end itself."""
+
 
 class Says(Protocol):
     """What the operator sees while the stacks change."""
@@ -85,6 +91,9 @@ class Says(Protocol):
     def planned(self, plan: Plan) -> None: ...
     def uploaded(self, stack: str, count: int) -> None: ...
     def event(self, stack: str, event: StackEvent) -> None: ...
+    def failing(self, reasons: list[str]) -> None:
+        """Tasks that ended by themselves while a stack waits for its service; often none."""
+
     def finished(self, stack: str, changed: bool) -> None: ...
 
 
@@ -121,7 +130,7 @@ def deploy(
         if not plan.empty:
             says.planned(plan)
             _allow(plan, stacks, guard, confirm)
-            stacks.execute(plan, lambda event, name=stack.name: says.event(name, event))  # type: ignore[misc]
+            _execute(plan, stacks, guard, says)
         else:
             stacks.discard(plan)
         done[stack.name] = len(plan.changes)
@@ -145,6 +154,16 @@ def refusals(plan: Plan, guard: Guard) -> Iterator[str]:
                 f"{plan.stack} would reset the listener rule {change.logical_id}, whose weights "
                 "ECS owns: traffic could go to an empty target group."
             )
+
+
+def _execute(plan: Plan, stacks: Stacks, guard: Guard, says: Says) -> None:
+    """CloudFormation waits for the service without a word of why its tasks do not start."""
+    waits = any(change.resource_type == SERVICE for change in plan.changes)
+    stacks.execute(
+        plan,
+        lambda event: says.event(plan.stack, event),
+        lambda: says.failing(guard.failed_tasks() if waits else []),
+    )
 
 
 def _allow(plan: Plan, stacks: Stacks, guard: Guard, confirm: Callable[[Plan], bool]) -> None:

@@ -114,6 +114,9 @@ class Deployments(Protocol):
     def task_definition(self, arn: str) -> Mapping[str, Any]:
         """A task definition as DescribeTaskDefinition shows it."""
 
+    def failed_tasks(self, task_definition: str = "") -> list[str]:
+        """Why tasks ended that ECS did not end itself, those of one task definition if given."""
+
     def register(self, definition: Mapping[str, Any]) -> str:
         """Registers a task definition (RegisterTaskDefinition's parameters); its ARN."""
 

@@ -16,6 +16,8 @@ from llmops_runbooks.outcome import Decider, decided_by
 from llmops_runbooks.ports import GOING_BACK, Cloud, Deployment
 from llmops_runbooks.records import Record, decision, gate_record, last_verdict
 
+TASKS = "tasks"
+"""The step of an event that tells of tasks that ended by themselves."""
 PATIENCE = 40
 """Looks in vain, one after the other, before a command gives up."""
 
@@ -42,6 +44,7 @@ class Watch:
     _decider: Decider | None = None
     _was_going_back: bool = False
     _looked: bool = False
+    _failures: int = 0
 
     def to_the_end(self, *, hold: bool = True) -> Look:
         """Looks until the rollout ended; without `hold`, until only a person is waited for."""
@@ -62,6 +65,7 @@ class Watch:
         if event != self._said:
             self._said = event
             self._say(event)
+        self._note_failing_tasks(deployment)
         return look
 
     def _patiently(self) -> tuple[Look, bool]:
@@ -95,6 +99,18 @@ class Watch:
             if self.cloud.deployments.resume(deployment.arn, hook.hook_id, "CONTINUE"):
                 self._say(Event("pause", "answered: the canary may start"))
         return True
+
+    def _note_failing_tasks(self, deployment: Deployment) -> None:
+        """Says why the candidate does not get on its feet: ECS itself only tries again."""
+        target = deployment.target
+        if not deployment.under_way or target.running >= max(1, target.requested):
+            return
+        definition = self.cloud.deployments.task_definition_of(target.arn)
+        failures = self.cloud.deployments.failed_tasks(definition or "")
+        if definition and len(failures) > self._failures:
+            self._failures = len(failures)
+            text = f"{len(failures)} of the candidate ended: {failures[-1]}"
+            self._say(Event(TASKS, text, Mark.WARNING))
 
     def _note_decision(self, look: Look) -> None:
         """The wall time at which a decision first showed; unknown if it was there at first look.

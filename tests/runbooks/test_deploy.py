@@ -35,7 +35,10 @@ class FakeStacks:
     def discard(self, plan: Plan) -> None:
         self.did.append(("discard", plan.stack))
 
-    def execute(self, plan: Plan, on_event: Callable[[StackEvent], None]) -> None:
+    def execute(
+        self, plan: Plan, on_event: Callable[[StackEvent], None], on_wait: Callable[[], None]
+    ) -> None:
+        on_wait()
         for change in plan.changes:
             on_event(StackEvent(change.logical_id, "T", "CREATE_COMPLETE", ""))
         self.did.append(("execute", plan.stack))
@@ -48,6 +51,9 @@ class FakeGuard:
 
     def rollout_under_way(self) -> str | None:
         return self.rollout
+
+    def failed_tasks(self) -> list[str]:
+        return ["OutOfMemoryError"]
 
     def attached_target_groups(self, rule_arn: str) -> int:
         return self.attached
@@ -65,6 +71,9 @@ class Said:
 
     def event(self, stack: str, event: StackEvent) -> None:
         self.lines.append(f"{stack}: {event.logical_id} {event.status}")
+
+    def failing(self, reasons: list[str]) -> None:
+        self.lines += [f"failing {reason}" for reason in reasons]
 
     def finished(self, stack: str, changed: bool) -> None:
         self.lines.append(f"finished {stack} {changed}")
@@ -109,6 +118,13 @@ def test_each_stack_is_published_planned_and_executed_in_order(stack) -> None:
     assert stacks.did == [("upload", "a"), ("execute", "a"), ("upload", "b"), ("execute", "b")]
     assert done == {"a": 1, "b": 1}
     assert "a: Thing CREATE_COMPLETE" in said.lines
+
+
+def test_a_stack_that_waits_for_its_service_tells_why_tasks_end(stack) -> None:
+    _, said = run(FakeStacks({"a": (change(SERVICE, "Add"),), "b": (change(),)}), [stack("a")])
+    assert "failing OutOfMemoryError" in said.lines
+    _, said = run(FakeStacks({"b": (change(),)}), [stack("b")])
+    assert "failing OutOfMemoryError" not in said.lines
 
 
 def test_an_unchanged_stack_is_left_alone(stack) -> None:

@@ -247,3 +247,10 @@ def test_evidence_is_written_to_the_folder_and_to_the_bucket(desk: Any) -> None:
     assert [step["canary"] for step in written["weights"]] == [0, 10, 0]
     stored = desk.memory.artifacts.keys(f"rollouts/{rollout}/evidence")
     assert [key.rsplit(".", 1)[-1] for key in stored] == ["html", "json"]
+
+
+def test_a_candidate_whose_tasks_do_not_start_says_why(desk: Any) -> None:
+    desk.memory.ecs.failures.append("CannotPullContainerError: no such image")
+    release(desk.job("1.2.0"))
+    (told,) = [event.text for event in desk.events if event.step == "tasks"]
+    assert told == "1 of the candidate ended: CannotPullContainerError: no such image"

@@ -14,8 +14,9 @@ from llmops_cli.render import Screen
 from llmops_runbooks import assembly, state
 from llmops_runbooks.deploy import Deployment, Plan, StackEvent
 from llmops_runbooks.deploy import deploy as run
-from llmops_runbooks.narration import Event, Mark
+from llmops_runbooks.narration import Event, Mark, Tell
 from llmops_runbooks.settings import Environment
+from llmops_runbooks.watch import TASKS
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Execute every plan without asking.")]
 
@@ -23,8 +24,10 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Execute every plan witho
 class Progress:
     """Tells what happens to the stacks, a line per step and per finished resource."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: Screen, tell: Tell) -> None:
         self._screen = screen
+        self._pass_on = tell
+        self._failures = 0
 
     def planned(self, plan: Plan) -> None:
         counts = Counter(change.action for change in plan.changes)
@@ -46,11 +49,16 @@ class Progress:
         elif event.reason and "not emulated" in event.reason:
             self._tell("event", f"{event.resource_type}: {event.reason}", Mark.WARNING)
 
+    def failing(self, reasons: list[str]) -> None:
+        if len(reasons) > self._failures:
+            self._failures = len(reasons)
+            self._tell(TASKS, f"{len(reasons)} ended by themselves: {reasons[-1]}", Mark.WARNING)
+
     def finished(self, stack: str, changed: bool) -> None:
         self._tell("stack", f"{stack} {'is complete' if changed else 'is unchanged'}")
 
     def _tell(self, step: str, text: str, mark: Mark = Mark.DONE) -> None:
-        self._screen.tell(Event(step, text, mark))
+        self._pass_on(Event(step, text, mark))
 
 
 def deploy(env: options.Env = None, yes: Yes = False, json: options.Json = False) -> None:
@@ -81,8 +89,9 @@ def bring(
     screen: Screen,
     *,
     confirm: Callable[[Plan], bool],
+    tell: Tell | None = None,
 ) -> Deployment:
-    """Deploys an assembly; what the environment runs afterwards."""
+    """Deploys an assembly; what the environment runs afterwards. `tell` gets the events."""
     from llmops_runbooks.aws.infrastructure import Infrastructure
     from llmops_runbooks.serving import serving
 
@@ -91,7 +100,7 @@ def bring(
         assembly.read(folder, account=settings.account, region=settings.region),
         live.stacks,
         live,
-        Progress(screen),
+        Progress(screen, tell or screen.tell),
         release_parameters=lambda: live.release_parameters(
             lambda text: screen.tell(Event("publish", text, Mark.WARNING))
         ),

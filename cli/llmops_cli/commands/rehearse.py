@@ -21,11 +21,12 @@ from llmops_cli.commands import local
 from llmops_cli.render import Screen
 from llmops_runbooks import settings as settings_of
 from llmops_runbooks import state
-from llmops_runbooks.errors import CloudError
+from llmops_runbooks.errors import CloudError, RolloutFailed
 from llmops_runbooks.narration import Event, Mark
 from llmops_runbooks.rehearse import Report, Rollout, Script
 from llmops_runbooks.rehearse import rehearse as run
 from llmops_runbooks.traffic import SAMPLE, Load, Record, Sender
+from llmops_runbooks.watch import TASKS
 
 ENVIRONMENT = "local"
 FIRST_ANSWERS = 20
@@ -88,6 +89,7 @@ class LocalSteps:
             self._assembly.result(),
             self._screen,
             confirm=lambda _: True,
+            tell=self._must_start,
         )
         self._tell("deployed", f"{done.release} at {done.service_url}")
 
@@ -115,7 +117,7 @@ class LocalSteps:
             settings=self._settings,
             project=self._project,
             folder=options.evidence_folder(),
-            tell=self._screen.tell,
+            tell=self._must_start,
         )
         found = go(job)
         if found.evidence:
@@ -149,6 +151,15 @@ class LocalSteps:
         if self._sender is not None:
             self._sender.stop()
         local.end(self._root)
+
+    def _must_start(self, event: Event) -> None:
+        """A task that does not start is no canary to judge: the rehearsal ends there."""
+        self._screen.tell(event)
+        if event.step == TASKS:
+            raise RolloutFailed(f"Tasks do not start: {event.text}.", hint=self._log())
+
+    def _log(self) -> str:
+        return f"The log of the local cloud is {self._root / 'daemon.log'}."
 
     def _tell(self, step: str, text: str) -> None:
         self._screen.tell(Event(step, text, Mark.DONE))

@@ -15,6 +15,8 @@ PAGE = 20
 OVER = frozenset({"InvalidParameterException", "ClientException", "UnsupportedFeatureException"})
 """What ContinueServiceDeployment says of a hook that waits no longer (reference 1.4)."""
 GONE = frozenset({"ClusterNotFoundException", "ServiceNotFoundException"})
+ENDED_BY_ITSELF = frozenset({"TaskFailedToStart", "EssentialContainerExited"})
+NOT_THERE = frozenset({"ClusterNotFoundException", "ServiceNotFoundException"})
 ENDED = frozenset({"ConflictException", "InvalidParameterException"})
 """What StopServiceDeployment says of a deployment that has ended (reference 6.16)."""
 
@@ -64,6 +66,24 @@ class EcsDeployments:
         answer = self._call("describe_task_definition", taskDefinition=arn, include=["TAGS"])
         found: dict[str, Any] = answer["taskDefinition"]
         return {**found, "tags": answer["tags"]} if answer.get("tags") else found
+
+    def failed_tasks(self, task_definition: str = "") -> list[str]:
+        cluster, service = self._where["cluster"], self._where["service"]
+        try:
+            arns = self._call(
+                "list_tasks", cluster=cluster, serviceName=service, desiredStatus="STOPPED"
+            )["taskArns"]
+            tasks = arns and self._call("describe_tasks", cluster=cluster, tasks=arns)["tasks"]
+        except Refused as error:
+            if error.code in NOT_THERE:
+                return []
+            raise
+        return [
+            task.get("stoppedReason", "")
+            for task in tasks
+            if task.get("stopCode") in ENDED_BY_ITSELF
+            and task_definition in ("", task["taskDefinitionArn"])
+        ]
 
     def register(self, definition: Mapping[str, Any]) -> str:
         answer = self._call("register_task_definition", **definition)

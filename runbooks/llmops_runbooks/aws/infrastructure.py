@@ -8,6 +8,7 @@ from pathlib import Path
 from llmops_runbooks.aws.clients import Clients
 from llmops_runbooks.aws.connect import connect
 from llmops_runbooks.aws.ecr import EcrRegistry
+from llmops_runbooks.aws.ecs import EcsDeployments
 from llmops_runbooks.aws.elbv2 import ListenerRules
 from llmops_runbooks.aws.s3 import S3Artifacts
 from llmops_runbooks.aws.ssm import read_coordinates
@@ -45,6 +46,11 @@ class Infrastructure:
             return None
         found = under_way(cloud)
         return found.arn if found else None
+
+    def failed_tasks(self) -> list[str]:
+        where = self._environment
+        service = EcsDeployments(self._clients, cluster=where.prefix, service=where.service_name)
+        return service.failed_tasks()
 
     def attached_target_groups(self, rule_arn: str) -> int:
         return len(ListenerRules(self._clients).weights(rule_arn))

@@ -64,7 +64,9 @@ class CloudFormationStacks:
         if plan.kind == "CREATE":
             self._call("delete_stack", StackName=plan.stack)
 
-    def execute(self, plan: Plan, on_event: Callable[[StackEvent], None]) -> None:
+    def execute(
+        self, plan: Plan, on_event: Callable[[StackEvent], None], on_wait: Callable[[], None]
+    ) -> None:
         seen = {event["EventId"] for event in self._events(plan.stack)}
         self._call("execute_change_set", StackName=plan.stack, ChangeSetName=plan.change_set)
         reason = ""
@@ -79,6 +81,7 @@ class CloudFormationStacks:
                         reason = f"{told.logical_id}: {told.reason}"
             if not status.endswith("_IN_PROGRESS"):
                 break
+            on_wait()
             time.sleep(self._poll_seconds)
         if status not in {"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"}:
             raise RolloutFailed(f"The stack {plan.stack} ended as {status}. {reason}".strip())

@@ -73,6 +73,8 @@ class MemoryEcs:
         self.revisions: dict[str, str] = {}
         self.configuration: dict[str, Any] = {}
         self.updates: list[tuple[str, Mapping[str, Any]]] = []
+        self.failures: list[str] = []
+        """Why tasks of the candidate ended by themselves."""
         self._rollouts: list[_Rollout] = []
         self._live = ""
         clock.listeners.append(self._tick)
@@ -136,6 +138,9 @@ class MemoryEcs:
         shown = {"taskDefinitionArn": arn, "revision": number, "status": "ACTIVE"}
         self.definitions[arn] = {**deepcopy(dict(definition)), **shown}
         return arn
+
+    def failed_tasks(self, task_definition: str = "") -> list[str]:
+        return list(self.failures)
 
     def deregister(self, arn: str) -> None:
         self.definitions[arn]["status"] = "INACTIVE"
