@@ -1,4 +1,4 @@
-"""One line of CloudWatch embedded metric format (EMF) per chat request, on standard output.
+"""One line of CloudWatch embedded metric format (EMF) per chat or search request, on stdout.
 
 CloudWatch Logs turns such a line into metrics by its `_aws` member. The dimension set is service,
 environment and release, so that two releases under traffic at once are two series:
@@ -39,7 +39,7 @@ class Dimensions:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One chat request as it ended; `latency` in milliseconds up to the last byte of the body."""
+    """One request as it ended; `latency` in milliseconds up to the last byte of the body."""
 
     request_id: str
     path: str

@@ -20,7 +20,8 @@ from llm_service.metrics import Dimensions, Observed, emit
 
 logger = logging.getLogger("llm_service")
 
-CHAT = "/v1/chat/completions"
+LOGGED = frozenset({"/v1/chat/completions", "/v1/search"})
+"""The paths that users call; health checks and scanners are no traffic to judge."""
 MAX_BODY = 1024 * 1024
 TOO_LARGE = f"The body is too large: send at most {MAX_BODY} bytes."
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -67,7 +68,7 @@ def _limited(receive: Receive) -> Receive:
 
 
 class Observe:
-    """Marks every answer with the release, turns a crash into a 500, and logs chat requests."""
+    """Marks every answer with the release, turns a crash into a 500, and logs what users ask."""
 
     def __init__(self, app: ASGIApp, dimensions: Dimensions) -> None:
         self.app, self.dimensions = app, dimensions
@@ -82,7 +83,7 @@ class Observe:
         try:
             await self._run(scope, receive, seen)
         finally:
-            if scope["path"] == CHAT:
+            if scope["path"] in LOGGED:
                 self._log(scope, seen, began)
 
     async def _run(self, scope: Scope, receive: Receive, seen: _Sending) -> None:
@@ -98,7 +99,7 @@ class Observe:
     def _log(self, scope: Scope, seen: _Sending, began: float) -> None:
         observed = Observed(
             request_id=seen.request_id,
-            path=CHAT,
+            path=scope["path"],
             status=seen.status or 500,
             latency=(time.perf_counter() - began) * 1000,
             answer=scope["state"].get("answer"),

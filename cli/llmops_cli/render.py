@@ -74,6 +74,8 @@ def text_of(event: Event) -> str:
 
 def in_short(verdict: Mapping[str, Any]) -> str:
     """`105 requests · errors 0.0 % (baseline 0.0 %), 0.8 of 100 against · ...`"""
+    if not verdict["requests"]["canary"]:
+        return "live, no whole minute to judge yet"
     parts = [f"{verdict['requests']['canary']:,} requests"]
     for metric in verdict.get("metrics", ()):
         name = str(metric["metric"])

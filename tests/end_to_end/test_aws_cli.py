@@ -2,52 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_cli import AwsCli
 from operating import Operator, wait_until
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(300)]
 
 
-class AwsCli:
-    """Runs `aws` with the variables its users export."""
-
-    def __init__(self, operator: Operator) -> None:
-        self._variables = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(operator.state),
-            "AWS_ENDPOINT_URL": operator.variables["LLMOPS_ENDPOINT_URL"],
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
-
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        aws = Path(sys.executable).with_name("aws")
-        return subprocess.run(
-            [sys.executable, str(aws), *words],
-            env=self._variables,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-    def __call__(self, *words: str) -> Any:
-        done = self.run(*words, "--output", "json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-
 @pytest.fixture
 def aws(operator: Operator) -> AwsCli:
-    return AwsCli(operator)
+    return AwsCli(operator.variables["LLMOPS_ENDPOINT_URL"])
 
 
 def of_the_service(operator: Operator) -> list[str]:

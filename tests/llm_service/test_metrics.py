@@ -1,4 +1,4 @@
-"""One EMF line on standard output per chat request, none for anything else."""
+"""One EMF line on standard output per chat or search request, none for anything else."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ QUESTION = "At what temperature does the undercounter dishwasher rinse?"
 
 @pytest.fixture
 def chat(server: Any) -> Callable[..., dict[str, Any]]:
-    """Posts a chat request and returns the EMF line that came of it."""
+    """Posts a request, to chat unless told, and returns the EMF line that came of it."""
 
-    def post(body: dict[str, Any], **headers: str) -> dict[str, Any]:
+    def post(
+        body: dict[str, Any], path: str = "/v1/chat/completions", **headers: str
+    ) -> dict[str, Any]:
         before = len(server.stdout.read_text().splitlines())
         sent = {"authorization": "Bearer new-token", **headers}
-        httpx.post(f"{server.url}/v1/chat/completions", json=body, headers=sent)
+        httpx.post(f"{server.url}{path}", json=body, headers=sent)
         end = time.monotonic() + 5
         while len(lines := server.stdout.read_text().splitlines()) == before:
             assert time.monotonic() < end, "no line came"
@@ -95,9 +97,14 @@ def test_the_line_names_the_callers_request(chat: Any) -> None:
     assert chat(asking(QUESTION), **{"x-request-id": 'a"b'})["request_id"].startswith("req_")
 
 
+def test_a_search_is_a_request_without_an_answer(chat: Any) -> None:
+    line = chat({"query": "coffee"}, path="/v1/search")
+    assert (line["path"], line["Requests"], line["status"]) == ("/v1/search", 1, 200)
+    assert "Answers" not in line
+
+
 def test_other_paths_leave_no_line(server: Any) -> None:
     before = server.stdout.read_text()
     httpx.get(f"{server.url}/healthz")
-    token = {"authorization": "Bearer new-token"}
-    httpx.post(f"{server.url}/v1/search", json={"query": "coffee"}, headers=token)
+    httpx.get(f"{server.url}/v1/models", headers={"authorization": "Bearer new-token"})
     assert server.stdout.read_text() == before

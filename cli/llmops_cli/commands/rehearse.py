@@ -193,14 +193,34 @@ def lines(report: Report) -> list[str]:
         ("first to last bad answer", _seconds(report.seconds_from_first_to_last_bad_answer)),
     ]
     told = ["", *(f"{name:<26}{value}" for name, value in rows), ""]
-    for rollout in report.rollouts:
-        told.append(f"{rollout.release:<18}{rollout.outcome:<13}by the {rollout.decided_by}")
-        told.append(f"{'':<18}{rollout.reason}")
+    told += _table(report)
     told += ["", f"evidence: {report.evidence}"]
     took = timedelta(seconds=round(report.wall_seconds))
     told += [f"failed: {failure}" for failure in report.failures]
     told.append(f"{'passed' if report.passed else 'FAILED'} in {took.seconds} s")
     return told
+
+
+def _table(report: Report) -> list[str]:
+    heads = ("release", "outcome", "verdict", "decided by", "canary requests", "decided", "silent")
+    rows = [heads]
+    for rollout, silence in zip(report.rollouts, report.seconds_to_no_canary_traffic, strict=True):
+        requests = rollout.canary_requests_at_decision
+        decided = rollout.seconds_from_start_to_decision
+        rows.append(
+            (
+                rollout.release,
+                rollout.outcome,
+                rollout.verdict or "-",
+                rollout.decided_by or "-",
+                "-" if requests is None else f"{requests:,}",
+                "-" if decided is None else f"after {decided:.1f} s",
+                "-" if silence is None else f"after {silence:.1f} s",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+    told = ["   ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return [*told, "", *(f"{rollout.release}: {rollout.reason}" for rollout in report.rollouts)]
 
 
 def _seconds(value: float | None) -> str:

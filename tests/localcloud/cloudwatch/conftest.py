@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from aws_cli import AwsCli
 from moto.cloudwatch import urls
 from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
 from moto.cloudwatch.responses import CloudWatchResponse
@@ -61,16 +57,7 @@ class Cloud:
         return boto3.client(service, endpoint_url=self.endpoint, region_name="us-east-1", **KEYS)
 
     def cli(self, *words: str) -> Any:
-        environment = os.environ | {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
-        command = [str(Path(sys.executable).with_name("aws")), *words]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout) if done.stdout.strip() else None
+        return AwsCli(self.endpoint)(*words)
 
     def evaluate(self) -> None:
         """Let every alarm be looked at now."""

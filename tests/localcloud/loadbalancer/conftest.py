@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
-import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -17,13 +13,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import boto3
 import pytest
 from aiohttp import web
+from aws_cli import AwsCli
 from moto.elbv2.models import ELBv2Backend, elbv2_backends
 from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
@@ -230,15 +226,7 @@ class Cloud:
         return boto3.client(service, endpoint_url=self.endpoint, region_name="us-east-1", **KEYS)
 
     def cli(self, *words: str) -> Any:
-        environment = os.environ | {
-            "AWS_ENDPOINT_URL": self.endpoint,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
-        command = [str(Path(sys.executable).with_name("aws")), *words]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        return json.loads(done.stdout)
+        return AwsCli(self.endpoint)(*words)
 
     def network(self) -> tuple[str, list[str]]:
         ec2 = self.client("ec2")
