@@ -20,6 +20,8 @@ from typing import Any
 from llmops_runbooks.errors import LlmopsError, UsageError
 
 APP = "app.py"
+INFRA = ("aws_cdk", "cdk_nag", "llmops_constructs")
+"""What the `infra` extra brings."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -73,7 +75,7 @@ def synthesize(project: Path, environment: str, out: Path) -> Path:
     if done.returncode == UsageError.exit_code:
         raise UsageError(said)
     if done.returncode:
-        if "No module named 'aws_cdk'" in said:
+        if any(f"No module named '{name}'" in said for name in INFRA):
             raise UsageError("The CDK is not installed.", hint="pip install 'llmops[infra]'")
         tail = "\n".join(said.splitlines()[-15:])
         raise LlmopsError(f"`python -P {APP}` failed for environment {environment}:\n{tail}")

@@ -112,7 +112,7 @@ class Deployments(Protocol):
         """The task definition ARN of a service revision, or None if ECS has forgotten it."""
 
     def task_definition(self, arn: str) -> Mapping[str, Any]:
-        """A task definition as DescribeTaskDefinition shows it."""
+        """A task definition as DescribeTaskDefinition shows it; of a family, its newest ACTIVE."""
 
     def failed_tasks(self, task_definition: str = "") -> list[str]:
         """Why tasks ended that ECS did not end itself, those of one task definition if given."""

@@ -3,7 +3,8 @@
 ECS drives the rollout; this command only starts it and looks. What it undoes itself is the task
 definition it registered, if ECS refuses the update or rolls it back.
 
-A release that already serves is done: exit 0, `already_serving`, nothing is changed.
+A release that already serves is done: exit 0, `already_serving`, nothing is changed; unless an
+infrastructure deploy registered a newer task definition since, which this then rolls out.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from llmops_runbooks.narration import Event, Mark, Tell, silent
 from llmops_runbooks.outcome import Outcome, Result
 from llmops_runbooks.ports import Cloud
 from llmops_runbooks.publish import assemble, exists, publish, published
-from llmops_runbooks.serving import Serving, service_of, serving
+from llmops_runbooks.serving import Serving, mould, service_of, serving
 from llmops_runbooks.settings import Environment
 from llmops_runbooks.watch import PATIENCE, Watch
 
@@ -59,9 +60,9 @@ def release(job: Job) -> Result:
     check(job)
     live = serving(job.cloud)
     manifest = _published(job)
-    if manifest.id == live.release:
-        return _already(job, manifest)
     tidy(job.cloud, tell=job.pass_on)
+    if manifest.id == live.release and mould(job.cloud, live) is live.task_definition:
+        return _already(job, manifest)
     started = job.cloud.clock.wall()
     arn = start(job, live, manifest)
     watch = Watch(job.cloud, arn, job.settings.poll_seconds, job.pass_on)
@@ -77,15 +78,16 @@ def plan(job: Job) -> Result:
     manifest = published(job.version, cloud.artifacts)
     new = manifest is None
     if manifest is None:
-        base = job.settings.base_image
-        parts = assemble(job.version, job.project, cloud.registry, base, cloud.artifacts)
+        below = job.settings.base_image
+        parts = assemble(job.version, job.project, cloud.registry, below, cloud.artifacts)
         manifest = parts.release
-    if manifest.id == live.release:
+    base = mould(cloud, live)
+    if manifest.id == live.release and base is live.task_definition:
         return _already(job, manifest)
     outline = {
         "replaces": live.release,
         "publish": new,
-        "task_definition": clone(cloud, live.task_definition, manifest),
+        "task_definition": clone(cloud, base, manifest),
         "deployment_configuration": _configuration(job),
     }
     return Result(release=manifest.id, outcome=Outcome.PLANNED, plan=outline)
@@ -109,7 +111,7 @@ def start(job: Job, live: Serving, manifest: Release) -> str:
     ecs = job.cloud.deployments
     before = job.cloud.clock.now()
     configuration = _configuration(job)
-    task_definition = ecs.register(clone(job.cloud, live.task_definition, manifest))
+    task_definition = ecs.register(clone(job.cloud, mould(job.cloud, live), manifest))
     try:
         ecs.update(task_definition, configuration)
     except LlmopsError:

@@ -99,6 +99,13 @@ def test_the_apps_own_sentence_is_passed_on(tmp_path: Path) -> None:
         assembly.synthesize(tmp_path, "local", tmp_path / "out")
 
 
+def test_a_machine_without_the_cdk_is_told_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("raise ImportError(\"No module named 'aws_cdk'\")")
+    with pytest.raises(UsageError, match="The CDK is not installed") as raised:
+        assembly.synthesize(tmp_path, "local", tmp_path / "out")
+    assert raised.value.hint == "pip install 'llmops[infra]'"
+
+
 def test_a_crash_of_the_app_shows_its_end(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("raise RuntimeError('boom')")
     with pytest.raises(LlmopsError, match="RuntimeError: boom"):

@@ -254,3 +254,23 @@ def test_a_candidate_whose_tasks_do_not_start_says_why(desk: Any) -> None:
     release(desk.job("1.2.0"))
     (told,) = [event.text for event in desk.events if event.step == "tasks"]
     assert told == "1 of the candidate ended: CannotPullContainerError: no such image"
+
+
+def test_what_a_deploy_changed_in_the_task_definition_goes_out_with_the_next_release(
+    desk: Any,
+) -> None:
+    live = serving(desk.memory.cloud).task_definition
+    shape = {key: live[key] for key in ("family", "containerDefinitions")}
+    desk.memory.ecs.register({**shape, "memory": "4096"})
+    release(desk.job("1.2.0"))
+    definition, _ = sent(desk.memory)
+    assert definition["memory"] == "4096"
+    assert variables(definition)["RELEASE"].startswith("1.2.0-")
+
+
+def test_the_release_that_serves_goes_out_again_in_a_newer_task_definition(desk: Any) -> None:
+    assert release(desk.job("1.0.0")).outcome is Outcome.ALREADY_SERVING
+    live = serving(desk.memory.cloud).task_definition
+    desk.memory.ecs.register({key: live[key] for key in ("family", "containerDefinitions")})
+    assert release(desk.job("1.0.0")).outcome is Outcome.PROMOTED
+    assert release(desk.job("1.0.0")).outcome is Outcome.ALREADY_SERVING

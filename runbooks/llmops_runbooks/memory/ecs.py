@@ -130,7 +130,10 @@ class MemoryEcs:
         return self.revisions.get(revision)
 
     def task_definition(self, arn: str) -> Mapping[str, Any]:
-        return deepcopy(self.definitions[arn])
+        if arn in self.definitions:
+            return deepcopy(self.definitions[arn])
+        family = [each for each in self.definitions.values() if each["family"] == arn]
+        return deepcopy([each for each in family if each["status"] == "ACTIVE"][-1])
 
     def register(self, definition: Mapping[str, Any]) -> str:
         number = len(self.definitions) + 1

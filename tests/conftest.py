@@ -1,0 +1,30 @@
+"""What holds for every test: a run has a runtime folder of its own.
+
+The PostgreSQL wheel keeps its lock in the user's runtime folder and, where there is none, in the
+temporary folder that all users of a machine share.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+RUNTIME = "XDG_RUNTIME_DIR"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    folder = tempfile.mkdtemp(prefix="llmops-runtime-")
+    before = os.environ.get(RUNTIME)
+    os.environ[RUNTIME] = folder
+
+    def restore() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        if before is None:
+            os.environ.pop(RUNTIME, None)
+        else:
+            os.environ[RUNTIME] = before
+
+    config.add_cleanup(restore)
