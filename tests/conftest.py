@@ -13,10 +13,13 @@ import tempfile
 import pytest
 
 RUNTIME = "XDG_RUNTIME_DIR"
+OF_POSTGRESQL = "python_PostgresServer"
+"""The wheel uses its folder in the runtime folder only if it is there."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.mkdtemp(prefix="llmops-runtime-")
+    os.mkdir(os.path.join(folder, OF_POSTGRESQL))
     before = os.environ.get(RUNTIME)
     os.environ[RUNTIME] = folder
 
