@@ -105,6 +105,8 @@ class Deployment:
     stacks: dict[str, int] = field(default_factory=dict)
     service_url: str | None = None
     release: str | None = None
+    waiting_task_definition: str | None = None
+    """A task definition that no task runs yet: it goes out with the next release."""
 
     def json(self) -> dict[str, Any]:
         return {"outcome": "deployed", **asdict(self)}

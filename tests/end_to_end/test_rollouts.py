@@ -105,6 +105,25 @@ def test_a_rollout_ends_as_it_should_without_the_cli(
     assert (newest["outcome"], newest["decided_by"]) == ("promoted", "gate")
 
 
+def test_a_deploy_moves_no_release_and_its_task_definition_waits(operator: Operator) -> None:
+    before = operator.status()["serving"]
+    unchanged = operator.run("deploy", "--yes")
+    assert (unchanged.code, set(unchanged.answer["stacks"].values())) == (0, {0})
+    larger = operator.run("deploy", "--yes", LLMOPS_SERVICE__MEMORY_MIB="2048")
+    assert larger.code == 0, larger.stderr
+    assert larger.answer["waiting_task_definition"]
+    assert operator.status()["serving"] == before
+    with operator.traffic() as stop:
+        released = operator.run("release", operator.other())
+        summary = stop()
+    assert released.answer["outcome"] == "promoted", released.stderr
+    assert summary.lost == 0
+    task = operator.clients().call(
+        "ecs", "describe_task_definition", taskDefinition=operator.settings().prefix
+    )["taskDefinition"]
+    assert task["memory"] == "2048"
+
+
 def test_traffic_tells_its_counts_as_json(operator: Operator) -> None:
     ran = operator.run("traffic", "--rate", "50", "--seconds", "1")
     assert (ran.code, ran.answer["lost"]) == (0, 0), ran.stderr

@@ -71,7 +71,19 @@ def deploy(env: options.Env = None, yes: Yes = False, json: options.Json = False
     screen = Screen(in_json=json)
     folder = synthesize(settings, options.project(), screen)
     done = bring(settings, options.project(), folder, screen, confirm=lambda _: yes or _asks())
-    screen.finish(done.json(), [f"service   {done.service_url}", f"release   {done.release}"])
+    screen.finish(done.json(), lines(done))
+
+
+def lines(done: Deployment) -> list[str]:
+    """The end of a deploy in text."""
+    told = [f"service   {done.service_url}", f"release   {done.release}"]
+    if done.waiting_task_definition and done.release:
+        version = done.release.rsplit("-", 1)[0]
+        told.append(
+            f"waiting   {done.waiting_task_definition} goes out with the next release; "
+            f"now: llmops release {version}"
+        )
+    return told
 
 
 def synthesize(settings: Environment, project: Path, screen: Screen) -> Path:
@@ -93,7 +105,7 @@ def bring(
 ) -> Deployment:
     """Deploys an assembly; what the environment runs afterwards. `tell` gets the events."""
     from llmops_runbooks.aws.infrastructure import Infrastructure
-    from llmops_runbooks.serving import serving
+    from llmops_runbooks.serving import mould, serving
 
     live = Infrastructure(settings, project)
     counts = run(
@@ -106,13 +118,14 @@ def bring(
         ),
         confirm=confirm,
     )
+    done = Deployment(settings.name, counts)
     cloud = live.cloud()
-    return Deployment(
-        environment=settings.name,
-        stacks=counts,
-        service_url=cloud.coordinates.service_url if cloud else None,
-        release=serving(cloud).release if cloud else None,
-    )
+    if cloud is not None:
+        now = serving(cloud)
+        newest = str(mould(cloud, now)["taskDefinitionArn"])
+        done.service_url, done.release = cloud.coordinates.service_url, now.release
+        done.waiting_task_definition = newest.rsplit("/", 1)[-1] if newest != now.arn else None
+    return done
 
 
 def _asks() -> bool:
