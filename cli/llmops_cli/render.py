@@ -52,7 +52,7 @@ class Screen:
     def line(self, text: str) -> None:
         """One line of text, above whatever is live."""
         if self._live is not None:
-            self._live.update("")
+            self._live.update("", refresh=True)
             self._live.console.print(text, markup=False, highlight=False)
             return
         self._out.write(f"{text}\n")

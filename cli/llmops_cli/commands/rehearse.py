@@ -64,6 +64,7 @@ class LocalSteps:
         self._speed = speed
         self._screen = screen
         self._root = state.folder() / "rehearsal"
+        self._traffic = options.evidence_folder() / "rehearsal-traffic.jsonl"
         self._sender: Sender | None = None
         self._evidence: list[Path] = []
         self._assembly: Future[Path] | None = None
@@ -71,8 +72,8 @@ class LocalSteps:
     def up(self) -> None:
         """Starts the cloud while the CDK synthesizes: neither needs the other."""
         local.end(self._root)
-        self._root.mkdir(parents=True, exist_ok=True)
-        (self._root / "traffic.jsonl").unlink(missing_ok=True)
+        self._traffic.parent.mkdir(parents=True, exist_ok=True)
+        self._traffic.unlink(missing_ok=True)
         pool = ThreadPoolExecutor(1)
         self._assembly = pool.submit(
             deploying.synthesize, self._settings, self._project, self._screen
@@ -97,7 +98,7 @@ class LocalSteps:
         from llmops_runbooks.aws.tokens import bearer_token, service_url
 
         load = Load(service_url(self._settings), bearer_token(self._settings), rate, seed)
-        self._sender = Sender(load, self._project / SAMPLE, self._root / "traffic.jsonl")
+        self._sender = Sender(load, self._project / SAMPLE, self._traffic)
         deadline = time.monotonic() + FIRST_ANSWERS_SECONDS
         while len(self._sender.records()) < FIRST_ANSWERS:
             if not self._sender.running() or time.monotonic() > deadline:
