@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-NOTHING = -1e300
-"""Logarithm of no wealth at all; a finite number, because JSON knows no infinity."""
-
 
 def total(logs: Sequence[float]) -> float:
     """Logarithm of the sum of wealths given by their logarithms."""

@@ -8,7 +8,6 @@ are. Golden questions drawn with phrasings make traffic that resembles users.
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,16 +47,6 @@ def load_golden(path: Path = FOLDER / "golden.jsonl") -> list[Golden]:
 def load_phrasings(path: Path = FOLDER / "phrasings.jsonl") -> list[Phrasing]:
     """The phrasings, in the order of the file."""
     return [Phrasing(**row) for row in _rows(path)]
-
-
-def draws(
-    golden: list[Golden], phrasings: list[Phrasing], seed: int
-) -> Iterator[tuple[Golden, Phrasing]]:
-    """An endless, reproducible stream: questions uniformly, phrasings by weight."""
-    chance = random.Random(seed)  # noqa: S311 - a sample, not a secret
-    weights = [phrasing.weight for phrasing in phrasings]
-    while True:
-        yield chance.choice(golden), chance.choices(phrasings, weights)[0]
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
