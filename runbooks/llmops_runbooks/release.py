@@ -17,7 +17,7 @@ from typing import Any
 
 from llmops_runbooks import preflight, strategy
 from llmops_runbooks.attach import follow
-from llmops_runbooks.candidate import clone
+from llmops_runbooks.candidate import clone, mould
 from llmops_runbooks.conclude import result, tidy
 from llmops_runbooks.errors import CloudError, LlmopsError, Undecided, UsageError
 from llmops_runbooks.manifest import Release
@@ -25,7 +25,7 @@ from llmops_runbooks.narration import Event, Mark, Tell, silent
 from llmops_runbooks.outcome import Outcome, Result
 from llmops_runbooks.ports import Cloud
 from llmops_runbooks.publish import assemble, exists, publish, published
-from llmops_runbooks.serving import Serving, mould, service_of, serving
+from llmops_runbooks.serving import Serving, service_of, serving
 from llmops_runbooks.settings import Environment
 from llmops_runbooks.watch import PATIENCE, Watch
 

@@ -54,17 +54,6 @@ def serving(cloud: Cloud) -> Serving:
     return Serving(release_of(definition, cloud.coordinates.container), definition)
 
 
-def mould(cloud: Cloud, live: Serving) -> Mapping[str, Any]:
-    """The task definition a candidate is cloned from: the live one, or a newer one.
-
-    A newer one was registered by an infrastructure deploy since, which changes no running task:
-    what it changed (size, roles, secrets) goes out with the next release, as a canary. Rejected
-    candidates must have been deregistered before.
-    """
-    newest = cloud.deployments.task_definition(cloud.coordinates.task_family)
-    return newest if newest["revision"] > live.task_definition["revision"] else live.task_definition
-
-
 def _live_revision(cloud: Cloud, service: ServiceView) -> str:
     with_tasks = [each.arn for each in service.revisions if each.requested > 0]
     if len(with_tasks) == 1:

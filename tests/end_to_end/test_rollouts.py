@@ -107,6 +107,7 @@ def test_a_rollout_ends_as_it_should_without_the_cli(
 
 def test_a_deploy_moves_no_release_and_its_task_definition_waits(operator: Operator) -> None:
     before = operator.status()["serving"]
+    assert operator.run("deploy", "--yes").answer["waiting_task_definition"] is None
     unchanged = operator.run("deploy", "--yes")
     assert (unchanged.code, set(unchanged.answer["stacks"].values())) == (0, {0})
     larger = operator.run("deploy", "--yes", LLMOPS_SERVICE__MEMORY_MIB="2048")

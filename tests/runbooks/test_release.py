@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from llmops_runbooks.candidate import REGISTERED
 from llmops_runbooks.errors import CloudError, ExitCode
 from llmops_runbooks.memory import MemoryCloud
 from llmops_runbooks.memory.scene import ROLE
@@ -268,9 +269,19 @@ def test_what_a_deploy_changed_in_the_task_definition_goes_out_with_the_next_rel
     assert variables(definition)["RELEASE"].startswith("1.2.0-")
 
 
+def test_a_newer_task_definition_that_asks_for_the_same_changes_nothing(desk: Any) -> None:
+    live = serving(desk.memory.cloud).task_definition
+    fields = {key: value for key, value in live.items() if key in REGISTERED}
+    (container,) = fields["containerDefinitions"]
+    shuffled = {**container, "environment": container["environment"][::-1]}
+    desk.memory.ecs.register({**fields, "containerDefinitions": [shuffled]})
+    assert release(desk.job("1.0.0")).outcome is Outcome.ALREADY_SERVING
+
+
 def test_the_release_that_serves_goes_out_again_in_a_newer_task_definition(desk: Any) -> None:
     assert release(desk.job("1.0.0")).outcome is Outcome.ALREADY_SERVING
     live = serving(desk.memory.cloud).task_definition
-    desk.memory.ecs.register({key: live[key] for key in ("family", "containerDefinitions")})
+    shape = {key: live[key] for key in ("family", "containerDefinitions")}
+    desk.memory.ecs.register({**shape, "memory": "4096"})
     assert release(desk.job("1.0.0")).outcome is Outcome.PROMOTED
     assert release(desk.job("1.0.0")).outcome is Outcome.ALREADY_SERVING

@@ -105,7 +105,8 @@ def bring(
 ) -> Deployment:
     """Deploys an assembly; what the environment runs afterwards. `tell` gets the events."""
     from llmops_runbooks.aws.infrastructure import Infrastructure
-    from llmops_runbooks.serving import mould, serving
+    from llmops_runbooks.candidate import mould
+    from llmops_runbooks.serving import serving
 
     live = Infrastructure(settings, project)
     counts = run(
