@@ -47,7 +47,7 @@ def history(
 
 def lines(rollouts: list[Past]) -> list[str]:
     """A row per rollout."""
-    heads = ("started", "release", "outcome", "decided by", "took", "rollout")
+    heads = ("started (UTC)", "release", "outcome", "decided by", "took", "rollout")
     rows = [heads, *(_row(each) for each in rollouts)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
     told: list[str] = []
@@ -61,7 +61,7 @@ def lines(rollouts: list[Past]) -> list[str]:
 def _row(past: Past) -> tuple[str, ...]:
     took = f"{past.seconds:.0f} s" if past.seconds is not None else "-"
     return (
-        past.started_at or "-",
+        (past.started_at or "-")[:19].replace("T", " "),
         past.release,
         past.outcome,
         past.decided_by or "-",
