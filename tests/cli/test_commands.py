@@ -113,7 +113,7 @@ def test_history_lists_newest_first_in_text_and_in_json(llmops: Any, memory: Mem
     rows = llmops("history", "--json").json["rollouts"]
     assert [row["outcome"] for row in rows] == ["rolled_back", "promoted"]
     text = llmops("history").out.splitlines()
-    assert text[0].split() == ["started", "release", "outcome", "decided", "by", "took", "rollout"]
+    assert " ".join(text[0].split()) == "started (UTC) release outcome decided by took rollout"
     assert "rolled_back" in text[1] and "errors 6.0% against 0.4%" in text[2]
 
 
