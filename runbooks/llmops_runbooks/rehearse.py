@@ -131,7 +131,7 @@ def report(
     """Holds what happened against what should have; a pure function of both."""
     bad, good = rollouts
     lost = sum(_is_lost(record, script.bad) for record in records)
-    errors = [record.done for record in records if _is_bad_answer(record, script.bad)]
+    bad_times = [record.done for record in records if _is_bad_answer(record, script.bad)]
     return Report(
         failures=tuple(_failures(bad, good, lost, records)),
         wall_seconds=wall_seconds,
@@ -139,9 +139,9 @@ def report(
         requests_lost=lost,
         rollouts=rollouts,
         seconds_to_no_canary_traffic=(_seconds_to_silence(bad, records), None),
-        bad_answers=len(errors),
+        bad_answers=len(bad_times),
         seconds_from_first_to_last_bad_answer=(
-            round(max(errors) - min(errors), 2) if errors else None
+            round(max(bad_times) - min(bad_times), 2) if bad_times else None
         ),
         evidence=evidence,
     )
@@ -165,7 +165,9 @@ def _version(release: str) -> str:
 
 
 def _is_bad_answer(record: Record, bad: str) -> bool:
-    return record.outcome is Outcome.ERROR and _version(record.release) == bad
+    """Whether the bad release let a user down: with an error, or with a wrong answer."""
+    failed = record.outcome in {Outcome.ERROR, Outcome.WRONG}
+    return failed and _version(record.release) == bad
 
 
 def _is_lost(record: Record, bad: str) -> bool:

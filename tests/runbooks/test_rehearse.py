@@ -32,12 +32,12 @@ def test_the_bad_one_back_and_the_good_one_on_without_a_loss_is_a_pass() -> None
     made = report(SCRIPT, (BAD, GOOD), RECORDS, 60.0, evidence="page.html")
     assert made.passed
     assert made.json()["outcome"] == "passed"
-    assert (made.requests.sent, made.requests_lost, made.bad_answers) == (5, 0, 2)
+    assert (made.requests.sent, made.requests_lost, made.bad_answers) == (5, 0, 3)
 
 
 def test_times_are_from_the_users_side() -> None:
     made = report(SCRIPT, (BAD, GOOD), RECORDS, 60.0, evidence="")
-    assert made.seconds_from_first_to_last_bad_answer == 8.0
+    assert made.seconds_from_first_to_last_bad_answer == 9.4
     rollouts = made.json()["rollouts"]
     assert rollouts[0]["seconds_from_decision_to_no_canary_traffic"] == 0.4
     assert rollouts[1]["seconds_from_decision_to_no_canary_traffic"] is None

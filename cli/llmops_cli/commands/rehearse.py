@@ -190,7 +190,7 @@ def lines(report: Report) -> list[str]:
         ("requests sent", f"{report.requests.sent:,}"),
         ("requests lost", f"{report.requests_lost:,}"),
         ("sent again", f"{report.requests.retried:,}"),
-        ("bad answers", f"{report.bad_answers:,} (HTTP 500 of the bad release)"),
+        ("bad answers", f"{report.bad_answers:,} (HTTP 500 or wrong, of the bad release)"),
         ("first to last bad answer", _seconds(report.seconds_from_first_to_last_bad_answer)),
     ]
     told = ["", *(f"{name:<26}{value}" for name, value in rows), ""]
