@@ -26,9 +26,11 @@ from moto.sns.models import sns_backends
 from llmops_localcloud.ports import Clock
 
 from .alarms import INITIAL, Plan, plan
+from .bucket import Bucket
 from .expression import ExpressionError
 from .query import MetricStat, QueryError, aligned, checked_period, checked_stat, read, run
-from .store import Bucket, MetricKey, MetricStore, epoch_to_datetime, metric_key
+from .statistic import SIMPLE
+from .store import MetricKey, MetricStore, epoch_to_datetime, metric_key
 
 log = logging.getLogger(__name__)
 
@@ -297,7 +299,7 @@ def _values(bucket: Bucket, names: Sequence[str]) -> dict[str, Any]:
         value = bucket.statistic(name)
         if value is None:
             continue
-        if name.startswith("p"):
+        if name not in SIMPLE:
             point.setdefault("ExtendedStatistics", {})[name] = value
         else:
             point[name] = value

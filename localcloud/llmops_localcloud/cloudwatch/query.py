@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .bucket import Bucket
 from .expression import Expression, ExpressionError, evaluate, parse
+from .statistic import SIMPLE, known
 from .store import MetricKey, MetricStore, metric_key
 
-STATISTICS = ("Average", "Sum", "SampleCount", "Minimum", "Maximum")
-_PERCENTILE = re.compile(r"p(100(\.0+)?|\d{1,2}(\.\d{1,10})?)")
+MOST_QUERIES = 500
+"""Of one GetMetricData call (as AWS)."""
 SHORT_PERIODS = (1, 5, 10, 20, 30)
 
 
@@ -41,13 +43,17 @@ class Query:
 
 def read(queries: Sequence[Mapping[str, Any]]) -> list[Query]:
     """MetricDataQueries in API spelling. Raises QueryError or ExpressionError."""
+    if len(queries) > MOST_QUERIES:
+        raise QueryError(
+            f"The collection MetricDataQueries must not have a size greater than {MOST_QUERIES}."
+        )
     found = [_query(query) for query in queries]
-    ids = [query.id for query in found]
+    ids = Counter(query.id for query in found)
     for query in found:
-        if ids.count(query.id) > 1:
+        if ids[query.id] > 1:
             raise QueryError(f"The id '{query.id}' is used by more than one query.")
-        if isinstance(query.of, Expression) and not query.of.ids <= set(ids):
-            missing = ", ".join(sorted(query.of.ids - set(ids)))
+        if isinstance(query.of, Expression) and not query.of.ids <= ids.keys():
+            missing = ", ".join(sorted(query.of.ids - ids.keys()))
             raise QueryError(f"Error in expression '{query.of.text}': no query has id {missing}.")
     return found
 
@@ -72,11 +78,12 @@ def _query(query: Mapping[str, Any]) -> Query:
 
 def checked_stat(stat: str) -> str:
     """Raises QueryError for a statistic that is not computed here."""
-    if stat in STATISTICS or _PERCENTILE.fullmatch(stat):
+    if known(stat):
         return stat
     raise QueryError(
         f"The statistic {stat} is not supported by the local cloud; use one of "
-        f"{', '.join(STATISTICS)} or a percentile such as p95."
+        f"{', '.join(SIMPLE)}, a percentile such as p95, or TC or PR of a range such as "
+        "TC(0.5:20), with absolute bounds of at most ten decimals."
     )
 
 
@@ -110,11 +117,24 @@ class _Run:
         self._store = store
         self._queries = {query.id: query for query in queries}
         self._start, self._end = start, end
-        self._done: dict[str, dict[int, float]] = {}
+        self._done = self._metrics()
         self._open: set[str] = set()
 
     def all(self) -> dict[str, dict[int, float]]:
         return {name: self._points(name) for name in self._queries}
+
+    def _metrics(self) -> dict[str, dict[int, float]]:
+        """The points of all queries for a metric; each metric's buckets are gathered once."""
+        wanted: dict[tuple[MetricKey, int, str | None], dict[str, str]] = defaultdict(dict)
+        for query in self._queries.values():
+            if isinstance(query.of, MetricStat):
+                of = query.of
+                wanted[of.key, of.period, of.unit][query.id] = of.stat
+        done: dict[str, dict[int, float]] = {}
+        for (key, period, unit), stats in wanted.items():
+            span = range(aligned(self._start, period), int(self._end), period)
+            done |= _columns(self._store, key, span, unit, stats)
+        return done
 
     def _points(self, name: str) -> dict[int, float]:
         if name in self._done:
@@ -123,12 +143,9 @@ class _Run:
             raise ExpressionError(f"Error in expression: '{name}' depends on itself.")
         self._open.add(name)
         of = self._queries[name].of
-        self._done[name] = self._metric(of) if isinstance(of, MetricStat) else self._math(of)
+        assert isinstance(of, Expression)
+        self._done[name] = self._math(of)
         return self._done[name]
-
-    def _metric(self, of: MetricStat) -> dict[int, float]:
-        start = aligned(self._start, of.period)
-        return points(self._store, of, start, int(self._end))
 
     def _math(self, of: Expression) -> dict[int, float]:
         period = self._period(of)
@@ -150,5 +167,19 @@ class _Run:
 def points(store: MetricStore, of: MetricStat, start: int, end: int) -> dict[int, float]:
     """The statistic of each period that has data, by the beginning of the period."""
     span = range(start, end, of.period)
-    found = store.measure(of.key, span, lambda bucket: bucket.statistic(of.stat), of.unit)
-    return {begin: value for begin, value in found.items() if value is not None}
+    return _columns(store, of.key, span, of.unit, {"": of.stat})[""]
+
+
+def _columns(
+    store: MetricStore, key: MetricKey, span: range, unit: str | None, stats: Mapping[str, str]
+) -> dict[str, dict[int, float]]:
+    """The points of several statistics of one metric, by the names they are asked under."""
+
+    def row(bucket: Bucket) -> list[float | None]:
+        return [bucket.statistic(stat) for stat in stats.values()]
+
+    rows = store.measure(key, span, row, unit)
+    return {
+        name: {begin: value for begin, values in rows.items() if (value := values[i]) is not None}
+        for i, name in enumerate(stats)
+    }

@@ -2,28 +2,23 @@
 
 A series (namespace, name, dimensions) has two tiers of buckets: one per virtual second, kept half a
 virtual hour, and one per virtual minute, kept three virtual days (CloudWatch keeps high-resolution
-data three hours and minutes fifteen days). A bucket knows count, sum, minimum and maximum exactly;
-its distribution is a logarithmic histogram whose bins are 2 % wide and remember their own mean, so
-that percentiles of metrics with few distinct values are exact, and others within 1 %.
+data three hours and minutes fifteen days).
 """
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from .bucket import Bucket
+
 T = TypeVar("T")
 
 SECONDS_KEPT = 1800
 MINUTES_KEPT = 3 * 24 * 60
-BIN_WIDTH = 0.02
-_SCALE = 1 / math.log1p(BIN_WIDTH)
-_NEGATIVE = -1_000_000
-_ZERO = -500_000
 
 
 @dataclass(frozen=True)
@@ -37,83 +32,6 @@ class MetricKey:
 
 def metric_key(namespace: str, name: str, dimensions: Mapping[str, str]) -> MetricKey:
     return MetricKey(namespace, name, tuple(sorted(dimensions.items())))
-
-
-class Bucket:
-    """Statistics of the values in one stretch of time."""
-
-    __slots__ = ("bins", "count", "high", "low", "total")
-
-    def __init__(self) -> None:
-        self.count = 0.0
-        self.total = 0.0
-        self.low = math.inf
-        self.high = -math.inf
-        self.bins: dict[int, list[float]] = {}
-
-    def add(self, value: float, times: float = 1.0) -> None:
-        self.count += times
-        self.total += value * times
-        self.low = min(self.low, value)
-        self.high = max(self.high, value)
-        self._bin(_bin_of(value), times, value * times)
-
-    def add_set(self, count: float, total: float, low: float, high: float) -> None:
-        """A statistic set: its inner distribution is unknown unless it is a single value."""
-        if low == high:
-            self.add(low, count)
-            return
-        self.count += count
-        self.total += total
-        self.low, self.high = min(self.low, low), max(self.high, high)
-
-    def merge(self, other: Bucket) -> None:
-        self.count += other.count
-        self.total += other.total
-        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
-        for index, (times, total) in other.bins.items():
-            self._bin(index, times, total)
-
-    def _bin(self, index: int, times: float, total: float) -> None:
-        cell = self.bins.get(index)
-        if cell is None:
-            self.bins[index] = [times, total]
-        else:
-            cell[0] += times
-            cell[1] += total
-
-    def statistic(self, name: str) -> float | None:
-        """Average, Sum, SampleCount, Minimum, Maximum or pNN; None if it cannot be known."""
-        if name == "Average":
-            return self.total / self.count if self.count else None
-        simple = {
-            "Sum": self.total,
-            "SampleCount": self.count,
-            "Minimum": self.low,
-            "Maximum": self.high,
-        }
-        return simple[name] if name in simple else self.percentile(float(name[1:]))
-
-    def percentile(self, percent: float) -> float | None:
-        """The value below which `percent` % of the values lie (nearest rank).
-
-        None if statistic sets are among them, as CloudWatch does.
-        """
-        known = sum(times for times, _ in self.bins.values())
-        if not known or known < self.count:
-            return None
-        rank, seen = percent * known / 100 - 1e-6, 0.0
-        for times, total in (self.bins[index] for index in sorted(self.bins)):
-            seen += times
-            if seen >= rank:
-                return min(max(total / times, self.low), self.high)
-        return self.high
-
-
-def _bin_of(value: float) -> int:
-    if value > 0:
-        return int(math.log(value) * _SCALE // 1)
-    return _ZERO if value == 0 else _NEGATIVE - int(math.log(-value) * _SCALE // 1)
 
 
 class Series:
