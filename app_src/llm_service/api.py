@@ -1,4 +1,4 @@
-"""The routes: OpenAI's chat completions and models, search, health and readiness."""
+"""The routes: OpenAI's chat completions and models, search, feedback, health and readiness."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from llm_service.service import Service
 from llm_service.shapes import (
     ChatCompletion,
     ChatRequest,
+    FeedbackRequest,
+    FeedbackTaken,
     Model,
     ModelList,
     SearchRequest,
@@ -34,8 +36,10 @@ async def chat(asked: ChatRequest, request: Request) -> Response:
     turns = [message.turn() for message in asked.messages]
     if not any(turn.role == "user" and turn.content.strip() for turn in turns):
         raise ApiError(400, "messages: none is a question of the user.", param="messages")
+    request.state.feature = asked.feature
     completion = await _service(request).complete(turns, asked.limit)
-    request.state.answer = completion.answer
+    request.state.answered = completion.measured
+    request.state.guarded = completion.guarded
     if not asked.stream:
         return Response(completion.whole(), media_type=JSON)
     usage = asked.stream_options is not None and asked.stream_options.include_usage
@@ -56,6 +60,15 @@ async def search(asked: SearchRequest, request: Request) -> Response:
         for hit in found
     ]
     return Response(SearchResponse(results=results).model_dump_json(), media_type=JSON)
+
+
+@router.post("/v1/feedback", response_model=FeedbackTaken)
+async def feedback(given: FeedbackRequest, request: Request) -> Response:
+    """Takes a thumb on an answer of any release; the last one on an answer counts."""
+    service = _service(request)
+    release = await service.give_feedback(given.response_id, given.thumb, given.comment)
+    taken = FeedbackTaken(response_id=given.response_id, thumb=given.thumb, release=release)
+    return Response(taken.model_dump_json(), media_type=JSON)
 
 
 @router.get("/v1/models")

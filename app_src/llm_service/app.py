@@ -9,7 +9,6 @@ from fastapi import FastAPI
 
 from llm_service import errors
 from llm_service.api import router
-from llm_service.metrics import Dimensions
 from llm_service.middleware import Guard, Observe
 from llm_service.service import LoadCorpus, Service
 from llm_service.settings import Settings
@@ -30,9 +29,5 @@ def create_app(settings: Settings, load_corpus: LoadCorpus) -> FastAPI:
     app.include_router(router)
     errors.install(app)
     app.add_middleware(Guard, tokens=settings.tokens)
-    app.add_middleware(Observe, dimensions=_dimensions(settings))
+    app.add_middleware(Observe, dimensions=service.dimensions)
     return app
-
-
-def _dimensions(settings: Settings) -> Dimensions:
-    return Dimensions(settings.namespace, settings.service, settings.environment, settings.release)

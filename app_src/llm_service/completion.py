@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from llm_service.library import Hit
+from llm_service.metrics import Answered
 from llm_service.provider import Answer
 from llm_service.shapes import (
     AssistantMessage,
@@ -27,11 +28,16 @@ PIECE = re.compile(r"\S+\s*")
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """An answer with the id and the time it has in every shape it is sent in."""
+    """An answer with the id and the time it has in every shape it is sent in.
+
+    `guarded` if the guardrail replaced what the provider said.
+    """
 
     answer: Answer
     model: str
     release: str
+    measured: Answered
+    guarded: bool = False
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(12)}")
     created: int = field(default_factory=lambda: int(time.time()))
 

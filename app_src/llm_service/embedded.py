@@ -14,11 +14,13 @@ from typing import Literal
 from llm_service.library import Hit, Library, Sentence
 from llm_service.prompts import Prompt
 from llm_service.provider import Answer, Turn
-from llm_service.quality import quality
-from llm_service.question import last_user_message, retrieval_query
+from llm_service.question import retrieval_query
 from llm_service.text import TOKEN, count_tokens, terms
 
 MODEL = "handbook-extractive-1"
+
+FINGERPRINT = "extractive-1"
+"""The version of this answerer, the same in every release that does not replace it."""
 
 RANK_WEIGHT = 0.5
 """What a passage's BM25 score, relative to the best one's, adds to its sentences' coverage."""
@@ -57,12 +59,10 @@ class EmbeddedProvider:
         return Answer(
             text=text,
             sources=tuple(hits),
-            quality=quality(
-                self.library, last_user_message(turns), hits[0].passage if hits else None
-            ),
             prompt_tokens=self._prompt_tokens(turns, hits),
             completion_tokens=count_tokens(text),
             finish_reason=reason,
+            fingerprint=FINGERPRINT,
         )
 
     def _ranked(self, wanted: Collection[str], hits: Sequence[Hit]) -> list[Hit]:
@@ -76,9 +76,10 @@ class EmbeddedProvider:
 
     def _promise(self, wanted: Collection[str], hit: Hit, top_score: float) -> float:
         """How well the best sentence of `hit` would answer: coverage plus retrieval's opinion."""
-        title = frozenset(terms(hit.passage.document.title))
+        subject = hit.passage.subject
         coverage = (
-            self.library.share(wanted, sentence.terms | title) for sentence in hit.passage.sentences
+            self.library.share(wanted, sentence.terms | subject)
+            for sentence in hit.passage.sentences
         )
         return max(coverage, default=0.0) + RANK_WEIGHT * hit.score / top_score
 
@@ -92,8 +93,9 @@ class EmbeddedProvider:
     def _say(self, wanted: Collection[str], hit: Hit) -> str:
         """The best sentences of `hit`, in the order of the page, in the prompt's form."""
         parts = hit.passage.sentences
-        subject = set(terms(hit.passage.document.title))  # what every sentence here is about
-        order = sorted(range(len(parts)), key=lambda i: self._rank(wanted, subject, parts[i]))
+        order = sorted(
+            range(len(parts)), key=lambda i: self._rank(wanted, hit.passage.subject, parts[i])
+        )
         chosen = " ".join(parts[i].text for i in sorted(order[: self.sentences]))
         return self.prompt.answer.format(sentences=chosen, title=hit.passage.document.title)
 

@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+TOO_LONG = frozenset({"string_too_long", "too_long"})
 NOT_AN_OBJECT = "The body is not a JSON object: send one with Content-Type: application/json."
 
 
@@ -71,8 +72,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return response
 
 
-async def _validation_error(_: Request, error: Exception) -> Response:
+async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    if any(found["type"] in TOO_LONG for found in error.errors()):
+        request.state.guarded = True
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return ApiError(400, "The body is not valid JSON.", code="invalid_json").response()

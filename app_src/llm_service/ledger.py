@@ -14,25 +14,20 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
-from llm_service.settings import Database
+from llm_service.database import Postgres
 
 logger = logging.getLogger("llm_service")
 
 CAPACITY = 10_000
 BATCH = 500
-TIMEOUT = 3.0
-"""Seconds for a connection or a statement."""
 RETRY = 1.0
 """Seconds between two attempts while the database is away."""
 LINGER = 0.1
 """Seconds that answers collect before they are written together."""
 FLUSH = 5.0
 """Seconds that a stopping process spends on writing what is queued; ECS kills after 30."""
-LOCK = 0x6C6C6D6F7073
-"""The advisory lock under which the table is made: of two `CREATE TABLE IF NOT EXISTS` at once,
-one fails on PostgreSQL's own catalogue."""
 
 CREATE = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -44,8 +39,7 @@ CREATE TABLE IF NOT EXISTS answers (
 )
 """
 INSERT = "INSERT INTO answers VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"
-
-State = Literal["connecting", "ready", "unreachable"]
+RELEASE_OF = "SELECT release FROM answers WHERE response_id = $1"
 
 
 class Entry(NamedTuple):
@@ -65,16 +59,15 @@ def entry(response_id: str, release: str, question: str, document_ids: Sequence[
 
 
 class Ledger:
-    """Writes entries to `database` in the background, from `start` to `close`."""
+    """Writes entries to `postgres` in the background, from `start` to `close`; the first thing it
+    does is to connect, as often as it takes."""
 
-    def __init__(self, database: Database, capacity: int = CAPACITY) -> None:
-        self._database, self._capacity = database, capacity
+    def __init__(self, postgres: Postgres, capacity: int = CAPACITY) -> None:
+        self._postgres, self._capacity = postgres, capacity
         self._queue: deque[Entry] = deque()
         self._more = asyncio.Event()
         self._closing = False
-        self._pool: Any = None
         self._task: asyncio.Task[None] | None = None
-        self.state: State = "connecting"
         self.dropped = 0
 
     @property
@@ -94,17 +87,13 @@ class Ledger:
         self._queue.append(entry)
         self._more.set()
 
-    async def reachable(self) -> bool:
-        """Whether the database answers now."""
-        if self._pool is None:
-            return False
-        self.state = (
-            "ready" if await self._tried(self._pool.fetchval("SELECT 1")) else ("unreachable")
-        )
-        return self.state == "ready"
+    async def release_of(self, response_id: str) -> str | None:
+        """The release that gave the answer, if it is written already. Raises Away."""
+        row = await self._postgres.row(RELEASE_OF, response_id)
+        return str(row["release"]) if row else None
 
     async def close(self) -> None:
-        """Writes what is queued for at most FLUSH seconds and disconnects."""
+        """Writes what is queued for at most FLUSH seconds."""
         self._closing = True
         self._more.set()
         if self._task:
@@ -113,16 +102,12 @@ class Ledger:
         if self._queue:
             self.dropped += len(self._queue)
             logger.error("%d answers were not recorded: no database", len(self._queue))
-        if self._pool and not await self._tried(self._pool.close()):
-            self._pool.terminate()
 
     async def _run(self) -> None:
-        while not await self._tried(self._connect()):
-            self.state = "unreachable"
+        while not await self._postgres.connect():
             if self._closing and not self._queue:
                 return
             await asyncio.sleep(RETRY)
-        self.state = "ready"
         while self._queue or not self._closing:
             await self._more.wait()
             self._more.clear()
@@ -133,42 +118,6 @@ class Ledger:
     async def _write_all(self) -> None:
         while self._queue:
             batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-            if not await self._tried(self._pool.executemany(INSERT, batch)):
+            if not await self._postgres.write(INSERT, batch):
                 self._queue.extendleft(reversed(batch))
-                self.state = "unreachable"
                 await asyncio.sleep(RETRY)
-
-    async def _connect(self) -> None:
-        import asyncpg
-
-        pool = await asyncpg.create_pool(
-            host=self._database.host,
-            port=self._database.port,
-            database=self._database.name,
-            user=self._database.user,
-            password=self._database.password,
-            ssl=self._database.sslmode,
-            min_size=1,
-            max_size=2,
-            timeout=TIMEOUT,
-        )
-        try:
-            async with pool.acquire() as connection, connection.transaction():
-                await connection.execute("SELECT pg_advisory_xact_lock($1)", LOCK)
-                await connection.execute(CREATE)
-        except BaseException:
-            pool.terminate()
-            raise
-        self._pool = pool
-
-    async def _tried(self, attempt: Any) -> bool:
-        """Whether `attempt` came through; the database's refusals go to the log."""
-        import asyncpg
-
-        try:
-            async with asyncio.timeout(TIMEOUT):
-                await attempt
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            logger.warning("the database is not reachable: %s", error or type(error).__name__)
-            return False
-        return True

@@ -28,10 +28,12 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A document as the answerer reads it; `terms` are those of title and text."""
+    """A document as the answerer reads it; `terms` are those of title and text, `subject` those of
+    the title: what every sentence in it is about."""
 
     document: Document
     terms: frozenset[str]
+    subject: frozenset[str]
     sentences: tuple[Sentence, ...]
     tokens: int
 
@@ -53,6 +55,8 @@ class Library:
         bags = [terms(f"{document.title} {document.text}") for document in documents]
         self._idf = _idf(bags)
         self.rarest = max(self._idf.values(), default=0.0)
+        self._squares = {term: idf * idf for term, idf in self._idf.items()}
+        self._rarest_square = self.rarest**2
         self._index = bm25s.BM25()
         self._index.index(bags, show_progress=False)
 
@@ -73,6 +77,10 @@ class Library:
         """Whether any document holds `term`."""
         return term in self._idf
 
+    def square(self, term: str) -> float:
+        """The squared inverse document frequency of `term`; for an unknown one the rarest's."""
+        return self._squares.get(term, self._rarest_square)
+
     def weight(self, some: Iterable[str]) -> float:
         """The summed inverse document frequency of the known terms among `some`."""
         return sum(self._idf.get(term, 0.0) for term in some)
@@ -86,7 +94,8 @@ class Library:
 def _passage(document: Document) -> Passage:
     parts = tuple(Sentence(part, frozenset(terms(part))) for part in sentences(document.text))
     held = frozenset(terms(f"{document.title} {document.text}"))
-    return Passage(document, held, parts, count_tokens(document.text))
+    subject = frozenset(terms(document.title))
+    return Passage(document, held, subject, parts, count_tokens(document.text))
 
 
 def _idf(bags: Sequence[Sequence[str]]) -> dict[str, float]:

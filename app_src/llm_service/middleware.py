@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_service.auth import Tokens
 from llm_service.errors import ApiError, internal, unauthorized
-from llm_service.metrics import Dimensions, Observed, emit
+from llm_service.metrics import Dimensions, Observed, clock, emit, of_request
+from llm_service.names import Names
 
 logger = logging.getLogger("llm_service")
 
@@ -24,6 +25,7 @@ LOGGED = frozenset({"/v1/chat/completions", "/v1/search"})
 """The paths that users call; health checks and scanners are no traffic to judge."""
 MAX_BODY = 1024 * 1024
 TOO_LARGE = f"The body is too large: send at most {MAX_BODY} bytes."
+FEATURE = "x-llmops-feature"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -72,6 +74,7 @@ class Observe:
 
     def __init__(self, app: ASGIApp, dimensions: Dimensions) -> None:
         self.app, self.dimensions = app, dimensions
+        self.features = Names()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -97,14 +100,23 @@ class Observe:
             await internal().response()(scope, receive, seen)
 
     def _log(self, scope: Scope, seen: _Sending, began: float) -> None:
+        state, status = scope["state"], seen.status or 500
         observed = Observed(
             request_id=seen.request_id,
             path=scope["path"],
-            status=seen.status or 500,
-            latency=(time.perf_counter() - began) * 1000,
-            answer=scope["state"].get("answer"),
+            status=status,
+            began=began,
+            ended=time.perf_counter(),
+            feature=self._feature(scope, status),
+            guarded=state.get("guarded", False) or status == 413,
+            answered=state.get("answered"),
         )
-        emit(self.dimensions, observed)
+        emit(of_request(self.dimensions, observed, clock()))
+
+    def _feature(self, scope: Scope, status: int) -> str:
+        """What the request is part of; names that strangers send are not learnt."""
+        given = Headers(scope=scope).get(FEATURE) or scope["state"].get("feature")
+        return self.features.of(given, learn=status != 401)
 
 
 class _Sending:

@@ -16,20 +16,26 @@ class Turn(NamedTuple):
     content: str
 
 
+def last_user_message(turns: Sequence[Turn]) -> str:
+    """What the user said last; empty if the user said nothing."""
+    return next((turn.content for turn in reversed(turns) if turn.role == "user"), "")
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a provider says, where it has it from, and how well that source covers the question.
+    """What a provider says and where it has it from.
 
-    `quality` is 0..1 (see `llm_service.quality`); `sources` are best first, and the answer came
-    from the first; empty if the provider declined.
+    `sources` are best first, and the answer came from the first; empty if the provider declined.
+    `fingerprint` is the provider's own version string, which changes when what answers changes
+    although the release does not; empty if the provider tells none.
     """
 
     text: str
     sources: tuple[Hit, ...]
-    quality: float
     prompt_tokens: int
     completion_tokens: int
     finish_reason: Literal["stop", "length"] = "stop"
+    fingerprint: str = ""
 
 
 class Provider(Protocol):

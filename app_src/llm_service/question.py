@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llm_service.provider import Turn
+from llm_service.provider import Turn, last_user_message
 
 WORDS = "hi hello hey dear please kindly thanks thank cheers regards sorry bye goodbye"
 POLITE = frozenset(WORDS.split())
@@ -16,11 +16,6 @@ POLITE = frozenset(WORDS.split())
 def retrieval_query(turns: Sequence[Turn]) -> str:
     """The query for the last user message of `turns`; empty if there is none."""
     return " ".join(word for word in last_user_message(turns).split() if not is_polite(word))
-
-
-def last_user_message(turns: Sequence[Turn]) -> str:
-    """What the user said last; empty if the user said nothing."""
-    return next((turn.content for turn in reversed(turns) if turn.role == "user"), "")
 
 
 def is_polite(word: str) -> bool:

@@ -12,9 +12,20 @@
     RELEASE_CONFIGURATION               JSON object of variables   {}
     ANSWER_PROMPT                       version of the prompt      1.0.0
     ANSWER_SENTENCES, PASSAGES          how much is quoted, read   2, 4
+    PROVIDER_URL, PROVIDER_MODEL        a model words the answers  none, default
+    PROMPT_PRICE, COMPLETION_PRICE      of a million tokens        prices.toml
+    QUALITY_SAMPLE                      share of answers scored    1
+    SCORER_URL, SCORER_MODEL            judging model's API, name  none
+    SCORER_KEY                          its key                    none
+    SCORER_SAMPLE                       share of answers it judges 0.1
+    SCORER_TIMEOUT                      seconds for a call         10
+    SCORER_PROMPT_PRICE, SCORER_COMPLETION_PRICE                   prices.toml
+    SCORING_BUDGET_MICRO_USD            cap per release and day    1000000
 
-The last three belong to a release: its `[configuration]` arrives in RELEASE_CONFIGURATION, and a
-variable of its own goes before it.
+ANSWER_PROMPT to COMPLETION_PRICE belong to a release: its `[configuration]` arrives in
+RELEASE_CONFIGURATION, and a variable of its own goes before it. How answers are scored belongs to
+the environment: two releases scored in different ways cannot be compared. Prices and the budget are
+in micro-dollars.
 """
 
 from __future__ import annotations
@@ -22,10 +33,13 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from llm_service.auth import Tokens, TokensError
+from llm_service.prices import Price, price
 
 
 class SettingsError(Exception):
@@ -45,8 +59,23 @@ class Database:
 
 
 @dataclass(frozen=True, slots=True)
+class Scorer:
+    """The language model that judges answers: `url` of its chat completions, what a call costs,
+    the share of answers it judges, and what it may cost for one release in micro-dollars."""
+
+    url: str
+    model: str
+    price: Price
+    key: str = field(default="", repr=False)
+    share: float = 0.1
+    timeout: float = 10.0
+    budget: float = 1_000_000.0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of one process; `tokens` None means that everyone may ask."""
+    """The settings of one process; `tokens` None means that everyone may ask, `price` None that
+    the model costs what the table says."""
 
     corpus: str
     host: str = "127.0.0.1"
@@ -60,6 +89,11 @@ class Settings:
     prompt: str = "1.0.0"
     sentences: int = 2
     passages: int = 4
+    provider_url: str | None = None
+    provider_model: str = "default"
+    price: Price | None = None
+    quality_sample: float = 1.0
+    scorer: Scorer | None = None
 
 
 def read(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
@@ -86,6 +120,11 @@ def read(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
         prompt=environ.get("ANSWER_PROMPT", "1.0.0"),
         sentences=_whole(environ, "ANSWER_SENTENCES", 2, 1, 10),
         passages=_whole(environ, "PASSAGES", 4, 1, 20),
+        provider_url=environ.get("PROVIDER_URL") or None,
+        provider_model=environ.get("PROVIDER_MODEL", "default"),
+        price=_price(environ, ""),
+        quality_sample=_number(environ, "QUALITY_SAMPLE", 1.0, 1.0),
+        scorer=_scorer(environ),
     )
 
 
@@ -147,6 +186,54 @@ def _database(environ: Mapping[str, str]) -> Database | None:
         password=environ["DATABASE_PASSWORD"],
         sslmode=environ.get("DATABASE_SSLMODE", "prefer"),
     )
+
+
+def _scorer(environ: Mapping[str, str]) -> Scorer | None:
+    url = environ.get("SCORER_URL", "").rstrip("/")
+    if not url:
+        return None
+    if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        raise SettingsError("SCORER_URL is no http(s) address: set it to https://HOST/v1.")
+    model = environ.get("SCORER_MODEL")
+    if not model:
+        raise SettingsError("SCORER_URL is set without SCORER_MODEL: set it too.")
+    cost = _price(environ, "SCORER_") or price(model)
+    if cost is None:
+        raise SettingsError(
+            f"There is no price of {model}, so its budget could not be kept: set "
+            "SCORER_PROMPT_PRICE and SCORER_COMPLETION_PRICE."
+        )
+    return Scorer(
+        url=url if url.endswith("/chat/completions") else f"{url}/chat/completions",
+        model=model,
+        price=cost,
+        key=environ.get("SCORER_KEY", ""),
+        share=_number(environ, "SCORER_SAMPLE", 0.1, 1.0),
+        timeout=_number(environ, "SCORER_TIMEOUT", 10.0, 60.0),
+        budget=_number(environ, "SCORING_BUDGET_MICRO_USD", 1e6, 1e12),
+    )
+
+
+def _price(environ: Mapping[str, str], prefix: str) -> Price | None:
+    """The price in {prefix}PROMPT_PRICE and {prefix}COMPLETION_PRICE; None if neither is set."""
+    keys = (f"{prefix}PROMPT_PRICE", f"{prefix}COMPLETION_PRICE")
+    given = [key for key in keys if environ.get(key)]
+    if not given:
+        return None
+    if len(given) == 1:
+        raise SettingsError(f"{given[0]} is set alone: set {' and '.join(keys)}.")
+    return Price(*(_number(environ, key, 0.0, 1e12) for key in keys))
+
+
+def _number(environ: Mapping[str, str], key: str, default: float, high: float) -> float:
+    text = environ.get(key, "").strip() or str(default)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= high:
+        raise SettingsError(f"{key} is {text!r}: set it to a number from 0 to {high:g}.")
+    return number
 
 
 def _whole(environ: Mapping[str, str], key: str, default: int, low: int, high: int) -> int:

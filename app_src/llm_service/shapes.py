@@ -1,4 +1,5 @@
-"""OpenAI's chat-completions shapes, as far as they mean something here, and those of search.
+"""OpenAI's chat-completions shapes, as far as they mean something here, and those of search and
+feedback.
 
 Parameters without a meaning for an extractive answerer (temperature, tools, seed ...) are taken
 and have no effect; `model` is one of them: which model answers is the release's decision.
@@ -6,7 +7,7 @@ and have no effect; `model` is one of them: which model answers is the release's
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
@@ -47,11 +48,17 @@ class ChatRequest(BaseModel):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     n: Annotated[int, Field(ge=1, le=1)] | None = None
+    metadata: Any = None
 
     @property
     def limit(self) -> int | None:
         """How many tokens the answer may have; None for as many as it takes."""
         return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def feature(self) -> object:
+        """What the metadata say the question is part of; anything at all, or None."""
+        return self.metadata.get("feature") if isinstance(self.metadata, dict) else None
 
 
 class Source(BaseModel):
@@ -128,6 +135,21 @@ class SearchResult(BaseModel):
 
 class SearchResponse(BaseModel):
     results: list[SearchResult]
+
+
+class FeedbackRequest(BaseModel):
+    response_id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    thumb: Literal["up", "down"]
+    comment: Annotated[str, StringConstraints(max_length=4096)] | None = None
+
+
+class FeedbackTaken(BaseModel):
+    """`release` is the one that gave the answer."""
+
+    object: Literal["feedback"] = "feedback"
+    response_id: str
+    thumb: Literal["up", "down"]
+    release: str
 
 
 class Model(BaseModel):

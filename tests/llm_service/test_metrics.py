@@ -1,4 +1,4 @@
-"""One EMF line on standard output per chat or search request, none for anything else."""
+"""One EMF line on standard output per chat or search request, and one per scored answer."""
 
 from __future__ import annotations
 
@@ -8,19 +8,37 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx2 as httpx
+import openai
 import pytest
 
-ANSWERED = {
+from llm_service.metrics import Answered, Dimensions, Observed, of_request
+from llm_service.names import Names
+from llm_service.prices import Price, price
+
+EVERY = {
     "Requests": "Count",
     "Errors": "Count",
     "Latency": "Milliseconds",
+    "GuardrailHits": "Count",
+}
+ANSWERED = {
     "Answers": "Count",
-    "PoorAnswers": "Count",
-    "Quality": "None",
+    "FirstToken": "Milliseconds",
+    "Cost": "None",
+    "Tokens": "Count",
     "PromptTokens": "Count",
     "CompletionTokens": "Count",
+    "Refusals": "Count",
+    "RetrievalHits": "Count",
 }
 QUESTION = "At what temperature does the undercounter dishwasher rinse?"
+STRANGE = "Who was the first astronaut on the moon of Jupiter?"
+SET = ["service", "environment", "release"]
+
+
+def requests(server: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = server.lines("path")
+    return found
 
 
 @pytest.fixture
@@ -30,15 +48,14 @@ def chat(server: Any) -> Callable[..., dict[str, Any]]:
     def post(
         body: dict[str, Any], path: str = "/v1/chat/completions", **headers: str
     ) -> dict[str, Any]:
-        before = len(server.stdout.read_text().splitlines())
+        before = len(requests(server))
         sent = {"authorization": "Bearer new-token", **headers}
         httpx.post(f"{server.url}{path}", json=body, headers=sent)
         end = time.monotonic() + 5
-        while len(lines := server.stdout.read_text().splitlines()) == before:
+        while len(found := requests(server)) == before:
             assert time.monotonic() < end, "no line came"
-        assert len(lines) == before + 1
-        line: dict[str, Any] = json.loads(lines[-1])
-        return line
+        assert len(found) == before + 1
+        return found[-1]
 
     return post
 
@@ -47,14 +64,21 @@ def asking(text: str, **more: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": text}], **more}
 
 
+def units(directive: dict[str, Any]) -> dict[str, str]:
+    return {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
+
+
 def test_the_line_of_an_answer_is_valid_embedded_metric_format(chat: Any) -> None:
     line = chat(asking(QUESTION))
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert directive["Namespace"] == "llmops"
-    assert directive["Dimensions"] == [["service", "environment", "release"]]
-    assert {m["Name"]: m["Unit"] for m in directive["Metrics"]} == ANSWERED
-    assert all(isinstance(line[name], int | float) for name in ANSWERED)
-    assert all(isinstance(line[name], str) for name in directive["Dimensions"][0])
+    common, further = line["_aws"]["CloudWatchMetrics"]
+    assert common["Namespace"] == further["Namespace"] == "llmops"
+    assert common["Dimensions"] == [SET]
+    assert units(common) == EVERY | ANSWERED
+    assert further["Dimensions"] == [[*SET, "feature"], [*SET, "fingerprint"]]
+    assert units(further) == {"Requests": "Count"}
+    assert all(isinstance(line[name], int | float) for name in EVERY | ANSWERED)
+    names = {name for directive in (common, further) for s in directive["Dimensions"] for name in s}
+    assert all(isinstance(line[name], str) and line[name] for name in names)
     assert abs(line["_aws"]["Timestamp"] / 1000 - time.time()) < 60
 
 
@@ -62,39 +86,86 @@ def test_the_dimensions_are_service_environment_and_release(chat: Any) -> None:
     line = chat(asking(QUESTION))
     assert (line["service"], line["environment"]) == ("handbook", "test")
     assert line["release"] == "1.0.0-0a1b2c3d"
+    assert (line["feature"], line["fingerprint"]) == ("default", "extractive-1")
 
 
-def test_a_good_answer_counts_as_one_request_and_no_poor_answer(chat: Any) -> None:
+def test_a_good_answer_is_found_given_and_priced(chat: Any) -> None:
     line = chat(asking(QUESTION))
-    assert (line["Requests"], line["Answers"]) == (1, 1)
-    assert (line["Errors"], line["PoorAnswers"]) == (0, 0)
-    assert 0.5 <= line["Quality"] <= 1
+    assert (line["Requests"], line["Answers"], line["Errors"]) == (1, 1, 0)
+    assert (line["Refusals"], line["RetrievalHits"], line["GuardrailHits"]) == (0, 1, 0)
+    assert line["Tokens"] == line["PromptTokens"] + line["CompletionTokens"]
+    known = price("handbook-extractive-1")
+    assert known and line["Cost"] == known.of(line["PromptTokens"], line["CompletionTokens"])
     assert (line["status"], line["path"]) == (200, "/v1/chat/completions")
 
 
-def test_a_declined_question_is_a_poor_answer(chat: Any) -> None:
-    line = chat(asking("Who was the first astronaut on the moon of Jupiter?"))
-    assert (line["PoorAnswers"], line["Quality"]) == (1, 0)
+def test_a_declined_question_is_a_refusal_without_a_retrieval_hit(chat: Any) -> None:
+    line = chat(asking(STRANGE))
+    assert (line["Refusals"], line["RetrievalHits"], line["Errors"]) == (1, 0, 0)
+
+
+def test_the_first_token_is_ready_before_the_last_byte_is_out(chat: Any) -> None:
+    line = chat(asking(QUESTION, stream=True))
+    assert 0 < line["FirstToken"] < line["Latency"]
 
 
 def test_a_streamed_answer_is_measured_like_a_whole_one(chat: Any) -> None:
     whole, streamed = chat(asking(QUESTION)), chat(asking(QUESTION, stream=True))
-    assert streamed["Quality"] == whole["Quality"]
-    assert streamed["CompletionTokens"] == whole["CompletionTokens"]
+    timed = {"Latency", "FirstToken"}
+    for name in (EVERY | ANSWERED).keys() - timed:
+        assert streamed[name] == whole[name], name
 
 
 @pytest.mark.parametrize(("body", "token"), [({}, "new-token"), (asking("x"), "wrong")])
 def test_a_refused_request_has_no_metrics_of_an_answer(chat: Any, body: Any, token: str) -> None:
     line = chat(body, authorization=f"Bearer {token}")
-    assert (line["Requests"], line["Errors"]) == (1, 0)
-    assert not {"Answers", "PoorAnswers", "Quality"} & set(line)
-    (directive,) = line["_aws"]["CloudWatchMetrics"]
-    assert [m["Name"] for m in directive["Metrics"]] == ["Requests", "Errors", "Latency"]
+    assert (line["Requests"], line["Errors"], line["GuardrailHits"]) == (1, 0, 0)
+    common, further = line["_aws"]["CloudWatchMetrics"]
+    assert units(common) == EVERY
+    assert further["Dimensions"] == [[*SET, "feature"]]
+
+
+@pytest.mark.parametrize("size", [40_000, 1_100_000])
+def test_a_question_beyond_the_limits_is_a_guardrail_hit(chat: Any, size: int) -> None:
+    line = chat(asking("x" * size))
+    assert (line["GuardrailHits"], line["Errors"]) == (1, 0)
+    assert line["status"] in (400, 413)
+
+
+def test_a_metric_that_nothing_measures_yet_is_absent(chat: Any) -> None:
+    line = chat(asking(QUESTION))
+    assert not {"CacheHits", "PoorAnswers", "ScoringSpend", "Quality"} & set(line)
 
 
 def test_the_line_names_the_callers_request(chat: Any) -> None:
     assert chat(asking(QUESTION), **{"x-request-id": "abc-1"})["request_id"] == "abc-1"
     assert chat(asking(QUESTION), **{"x-request-id": 'a"b'})["request_id"].startswith("req_")
+
+
+def test_the_feature_is_the_headers_or_the_bodys(chat: Any) -> None:
+    header = {"x-llmops-feature": "kiosk"}
+    assert chat(asking(QUESTION), **header)["feature"] == "kiosk"
+    assert chat(asking(QUESTION, metadata={"feature": "till"}))["feature"] == "till"
+    assert chat(asking(QUESTION, metadata={"feature": "till"}), **header)["feature"] == "kiosk"
+    assert chat({"query": "coffee"}, path="/v1/search", **header)["feature"] == "kiosk"
+
+
+@pytest.mark.parametrize("metadata", [None, [], "x", {}, {"feature": 7}, {"feature": "a b"}])
+def test_metadata_without_a_usable_feature_are_the_default(chat: Any, metadata: Any) -> None:
+    assert chat(asking(QUESTION, metadata=metadata))["feature"] == "default"
+
+
+def test_names_of_callers_are_few_and_harmless() -> None:
+    names = Names(most=2)
+    assert [names.of(given) for given in ("a", "b", "c", "a")] == ["a", "b", "other", "a"]
+    assert [names.of(given) for given in (None, "", 'x"', "x" * 65, 3)] == ["default"] * 5
+
+
+def test_a_name_that_a_stranger_sends_is_not_learnt() -> None:
+    names = Names(most=1)
+    assert names.of("theirs", learn=False) == "other"
+    assert names.of("ours") == "ours"
+    assert names.of("ours", learn=False) == "ours"
 
 
 def test_a_search_is_a_request_without_an_answer(chat: Any) -> None:
@@ -103,8 +174,58 @@ def test_a_search_is_a_request_without_an_answer(chat: Any) -> None:
     assert "Answers" not in line
 
 
-def test_other_paths_leave_no_line(server: Any) -> None:
-    before = server.stdout.read_text()
+def test_other_paths_leave_no_line_of_a_request(server: Any) -> None:
+    before = requests(server)
     httpx.get(f"{server.url}/healthz")
     httpx.get(f"{server.url}/v1/models", headers={"authorization": "Bearer new-token"})
-    assert server.stdout.read_text() == before
+    assert requests(server) == before
+
+
+def test_an_answer_without_a_price_has_no_cost_and_without_a_fingerprint_no_set_of_it() -> None:
+    answered = Answered(1.5, None, 10, 2, False, True, "")
+    observed = Observed("r", "/v1/chat/completions", 200, 1.0, 2.0, "default", False, answered)
+    line = json.loads(of_request(Dimensions("ns", "s", "e", "r"), observed, 0.0))
+    assert "Cost" not in line
+    assert line["FirstToken"] == 500
+    common, further = line["_aws"]["CloudWatchMetrics"]
+    assert "Cost" not in units(common)
+    assert further["Dimensions"] == [[*SET, "feature"]]
+
+
+def test_a_release_sets_its_own_price(start: Any) -> None:
+    from llm_service.sample import FOLDER
+
+    server = start(
+        "--no-auth",
+        "--corpus",
+        str(FOLDER / "documents.jsonl"),
+        RELEASE_CONFIGURATION='{"PROMPT_PRICE": 2000000, "COMPLETION_PRICE": 0}',
+    )
+    openai.OpenAI(base_url=f"{server.url}/v1", api_key="-").chat.completions.create(
+        model="any", messages=[{"role": "user", "content": QUESTION}]
+    )
+    (line,) = requests(server)
+    assert line["Cost"] == 2 * line["PromptTokens"]
+
+
+def test_a_price_is_micro_dollars_per_million_tokens() -> None:
+    assert Price(150_000, 600_000).of(1_000_000, 1_000) == 150_600
+    assert price("no-such-model") is None
+
+
+def test_every_answer_is_scored_in_a_line_of_its_own(server: Any, client: openai.OpenAI) -> None:
+    reply = client.chat.completions.create(
+        model="any", messages=[{"role": "user", "content": QUESTION}]
+    )
+
+    def scores() -> list[dict[str, Any]]:
+        return [line for line in server.lines() if line.get("response_id") == reply.id]
+
+    end = time.monotonic() + 5
+    while not scores():
+        assert time.monotonic() < end, "no score came"
+    (line,) = scores()
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
+    assert (directive["Dimensions"], units(directive)) == ([SET], {"Quality": "None"})
+    assert 0.5 <= line["Quality"] <= 1
+    assert QUESTION not in json.dumps(line)

@@ -21,6 +21,7 @@ from moto.server import ThreadedMotoServer
 from llm_service.__main__ import server_config
 from llm_service.ledger import FLUSH
 from llm_service.sample import FOLDER
+from llm_service.scoring import CLOSE
 
 DOCUMENTS = FOLDER / "documents.jsonl"
 QUESTION = {"messages": [{"role": "user", "content": "What is the name of the head roaster?"}]}
@@ -84,7 +85,7 @@ def test_an_idle_connection_outlives_a_load_balancers_patience() -> None:
     alb_idle_timeout, ecs_stop_timeout = 60, 30
     config = server_config(FastAPI())
     assert config.timeout_keep_alive > alb_idle_timeout
-    assert (config.timeout_graceful_shutdown or 0) + FLUSH < ecs_stop_timeout
+    assert (config.timeout_graceful_shutdown or 0) + CLOSE + FLUSH < ecs_stop_timeout
 
 
 def test_a_port_that_is_taken_is_one_sentence_and_exit_2() -> None:
@@ -122,6 +123,21 @@ def test_without_auth_only_on_loopback() -> None:
             "not a JSON object",
         ),
         (["--corpus", str(DOCUMENTS), "--no-auth"], {"ANSWER_PROMPT": "9"}, "choose one of 1.0.0"),
+        *(
+            (["--corpus", str(DOCUMENTS), "--no-auth"], variables, said)
+            for variables, said in (
+                ({"PROMPT_PRICE": "1"}, "PROMPT_PRICE is set alone"),
+                ({"PROMPT_PRICE": "-1", "COMPLETION_PRICE": "1"}, "PROMPT_PRICE is '-1'"),
+                ({"QUALITY_SAMPLE": "2"}, "a number from 0 to 1"),
+                ({"QUALITY_SAMPLE": "nan"}, "a number from 0 to 1"),
+                ({"SCORER_URL": "judge"}, "SCORER_URL is no http(s) address"),
+                ({"SCORER_URL": "https://judge/v1"}, "without SCORER_MODEL"),
+                (
+                    {"SCORER_URL": "https://judge/v1", "SCORER_MODEL": "mine"},
+                    "There is no price of mine",
+                ),
+            )
+        ),
         (
             ["--corpus", str(DOCUMENTS), "--no-auth"],
             {"DATABASE_HOST": "db"},

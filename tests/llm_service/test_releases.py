@@ -12,10 +12,11 @@ import pytest
 
 from llm_service import question, sample
 from llm_service.embedded import MODEL, EmbeddedProvider, ReadQuestion
-from llm_service.provider import Turn
-from llm_service.quality import POOR_BELOW
+from llm_service.provider import Answer, Turn
+from llm_service.quality import score
 from llm_service.sample import Golden, Phrasing
 
+POOR_BELOW = 0.5
 RELEASES = Path(__file__).parents[2] / "releases"
 
 
@@ -40,6 +41,11 @@ def question_module(version: str) -> ReadQuestion:
     return read
 
 
+def quality(provider: EmbeddedProvider, message: str, answer: Answer) -> float:
+    source = answer.sources[0].passage if answer.sources else None
+    return score(provider.library, message, answer.text, source, provider.prompt.decline).quality
+
+
 def measure(provider: EmbeddedProvider, golden: list[Golden], phrasings: list[Phrasing]) -> Shares:
     """The shares to expect of traffic drawn from `golden` and `phrasings`, without drawing."""
     errors = correct = poor = 0.0
@@ -51,7 +57,7 @@ def measure(provider: EmbeddedProvider, golden: list[Golden], phrasings: list[Ph
             errors += weight
             continue
         correct += weight * (item.answer.lower() in answer.text.lower())
-        poor += weight * (answer.quality < POOR_BELOW)
+        poor += weight * (quality(provider, phrasing.phrase(item.question), answer) < POOR_BELOW)
     return Shares(errors, correct, poor / (1 - errors))
 
 
