@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import IO, Any
 
+from llmops_runbooks import figures
 from llmops_runbooks.narration import Event, Mark
 
 STEP_WIDTH = 13
+INDENT = "    "
 DECISION = "decision"
-SHARES = {"errors": "errors", "quality": "poor answers"}
-"""Metrics whose value is a share of the requests, and what it is a share of."""
+NOTHING = "no data"
 
 
 class Screen:
@@ -44,7 +45,7 @@ class Screen:
             self._live.update(_panel(event), refresh=True)
             return
         if event.verdict and event.mark is Mark.NOW:
-            self.line(text_of(replace(event, text=in_short(event.verdict))))
+            self.line(text_of(replace(event, text=in_short(event))))
             return
         for text in (text_of(event), *rows_of(event.verdict)):
             self.line(text)
@@ -67,69 +68,96 @@ class Screen:
             self.line(line)
 
 
+def plain(text: object) -> str:
+    """A text without characters that steer a terminal: answers of a model may hold any."""
+    return "".join(each if each.isprintable() else " " for each in str(text))
+
+
 def text_of(event: Event) -> str:
     """`✓ preflight    no rollout under way`"""
     return f"{event.mark} {event.step:<{STEP_WIDTH}}{event.text}"
 
 
-def in_short(verdict: Mapping[str, Any]) -> str:
-    """`105 requests · errors 0.0 % (baseline 0.0 %), 0.8 of 100 against · ...`"""
+def in_short(event: Event) -> str:
+    """`105 requests · 0:42 · errors 0.0 % (baseline 0.0 %), 0.8 of 100 · ...`: who decides."""
+    verdict = event.verdict or {}
     if not verdict["requests"]["canary"]:
         return "live, no whole minute to judge yet"
-    parts = [f"{verdict['requests']['canary']:,} requests"]
-    for metric in verdict.get("metrics", ()):
-        name = str(metric["metric"])
-        canary, baseline = (_value(name, metric[arm]) for arm in ("canary", "baseline"))
-        evidence = _evidence(metric.get("against"))
-        parts.append(f"{SHARES.get(name, name)} {canary} (baseline {baseline}), {evidence} against")
+    parts = [event.text]
+    for metric in verdict["metrics"]:
+        if metric["mode"] == "rollback":
+            canary, baseline = (_shown(metric, arm) for arm in ("canary", "baseline"))
+            evidence = figures.against(metric["against"])
+            parts.append(f"{figures.label(metric)} {canary} (baseline {baseline}), {evidence}")
     return " · ".join(parts)
 
 
 def rows_of(verdict: Mapping[str, Any] | None) -> list[str]:
-    """The judge's table: a heading and a row per metric, in plain text."""
+    """The judge's table while a canary runs: what is seen, and what is still needed.
+
+    Metrics that have no say are left out until their evidence passes its bound.
+    """
     if not verdict or not verdict.get("metrics"):
         return []
     heads = ("metric", "baseline", "canary", "evidence against", "needs")
-    rows = [heads, *(_row(metric) for metric in verdict["metrics"])]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
-    return ["    " + _aligned(row, widths) for row in rows]
+    rows = [
+        (
+            figures.label(metric),
+            _shown(metric, "baseline"),
+            _shown(metric, "canary"),
+            figures.against(metric["against"]),
+            figures.needs(metric) or "-",
+        )
+        for metric in verdict["metrics"]
+        if _speaks(metric)
+    ]
+    return aligned([heads, *rows])
 
 
-def _row(metric: Mapping[str, Any]) -> tuple[str, ...]:
-    name = str(metric["metric"])
-    return (
-        SHARES.get(name, name),
-        _value(name, metric["baseline"]),
-        _value(name, metric["canary"]),
-        _evidence(metric.get("against")),
-        _needs(metric),
-    )
+def rows_of_verdict(verdict: Mapping[str, Any]) -> list[str]:
+    """The judge's table at the end: every metric, with the evidence both ways."""
+    family = verdict["family"]
+    sides = [
+        side for metric in verdict["metrics"][:1] for side in (metric["against"], metric["for"])
+    ]
+    bounds = [f" of {figures.evidence(side['bound'])}" for side in sides] or ["", ""]
+    heads = ("metric", "mode", "baseline", "canary", f"worse{bounds[0]}", f"harmless{bounds[1]}")
+    rows = [
+        (
+            figures.label(metric),
+            metric["mode"],
+            _shown(metric, "baseline"),
+            _shown(metric, "canary"),
+            figures.evidence(metric["against"]["value"]),
+            figures.evidence(metric["for"]["value"]),
+        )
+        for metric in verdict["metrics"]
+    ]
+    together = ("all together", "", "", "", figures.evidence(family["value"]), "")
+    return aligned([heads, *rows, together], left=2)
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [row[0].ljust(widths[0])]
-    cells += [text.rjust(width) for text, width in zip(row[1:-1], widths[1:-1], strict=True)]
-    return "   ".join([*cells, row[-1]]).rstrip()
+def aligned(rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
+    """A table in plain text: `left` columns of words first, numbers after, words in the last."""
+    last = len(rows[0]) - 1 if left == 1 else len(rows[0])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        INDENT
+        + "  ".join(
+            text.rjust(width) if left <= column < last else text.ljust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
 
 
-def _value(metric: str, arm: Mapping[str, Any]) -> str:
-    value = arm.get("value")
-    if value is None:
-        return "no data"
-    return f"{100 * value:.1f} %" if metric in SHARES else f"{value:.2f}"
+def _speaks(metric: Mapping[str, Any]) -> bool:
+    past = bool(metric["against"]["value"] >= metric["against"]["bound"])
+    return metric["mode"] == "rollback" or past
 
 
-def _evidence(against: Mapping[str, Any] | None) -> str:
-    if not against or against.get("value") is None:
-        return "-"
-    return f"{against['value']:.1f} of {against['bound']:.0f}"
-
-
-def _needs(metric: Mapping[str, Any]) -> str:
-    requests, minutes = metric.get("needs_requests"), metric.get("needs_minutes")
-    if requests is None:
-        return "-"
-    return f"~{requests:,} requests" + (f", {minutes:.1f} min" if minutes is not None else "")
+def _shown(metric: Mapping[str, Any], arm: str) -> str:
+    return NOTHING if metric[arm]["value"] is None else figures.arm(metric, arm)
 
 
 def _live(out: IO[str]) -> Any:
@@ -142,4 +170,6 @@ def _live(out: IO[str]) -> Any:
 def _panel(event: Event) -> Any:
     from rich.text import Text
 
-    return Text("\n".join([text_of(event), *rows_of(event.verdict)]))
+    verdict = event.verdict or {}
+    waits = [INDENT + verdict["reason"]] if verdict.get("decision") == "wait" else []
+    return Text("\n".join([text_of(event), *rows_of(verdict), *waits]))

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from llmops_runbooks.figures import stopwatch
 from llmops_runbooks.ports import GOING_BACK, Deployment
 
 
@@ -57,12 +58,35 @@ def silent(_: Event) -> None:
     """Tells nobody."""
 
 
-def stage_of(deployment: Deployment, verdict: Mapping[str, Any] | None) -> Event:
-    """Where a rollout is, with the canary's share."""
-    return replace(_stage_of(deployment, verdict), canary=deployment.target.weight)
+WORDS = 'llmops promote --reason "...", or llmops rollback --reason "..."'
+"""What a person can say about a canary that waits for a word."""
 
 
-def _stage_of(deployment: Deployment, verdict: Mapping[str, Any] | None) -> Event:
+def stage_of(
+    deployment: Deployment,
+    verdict: Mapping[str, Any] | None,
+    elapsed_minutes: float | None = None,
+    *,
+    held: str | None = None,
+    golden: str | None = None,
+) -> Event:
+    """Where a rollout is, with the canary's share; elapsed: of the canary, when it was judged.
+
+    held: why the gate waits for a person; golden: how far the golden set is, while it is asked.
+    """
+    found = _stage_of(deployment, verdict, elapsed_minutes)
+    goes_on = deployment.status not in ENDS and deployment.status not in GOING_BACK
+    if goes_on and 0 < deployment.target.weight < 100 and held:
+        text = f"waiting for a person: {held} Decide: {WORDS}"
+        found = Event(found.step, text, Mark.WAITING, verdict=verdict)
+    if goes_on and deployment.target.weight == 0 and golden and not deployment.pauses:
+        found = Event("golden set", golden, Mark.NOW)
+    return replace(found, canary=deployment.target.weight)
+
+
+def _stage_of(
+    deployment: Deployment, verdict: Mapping[str, Any] | None, elapsed_minutes: float | None
+) -> Event:
     """Read from statuses, weights and hooks, never from stage names.
 
     Stages are transient and one has no name of its own (reference 0.5); the stage is quoted only
@@ -74,7 +98,7 @@ def _stage_of(deployment: Deployment, verdict: Mapping[str, Any] | None) -> Even
     if target.weight >= 100:
         return Event("bake", "canary at 100 %, alarms watched", Mark.NOW)
     if target.weight > 0:
-        return _canary(deployment, verdict)
+        return _canary(deployment, verdict, elapsed_minutes)
     if deployment.pauses:
         return Event("pause", "before the canary", Mark.WAITING)
     stage = deployment.stage.lower().replace("_", " ") or "pending"
@@ -87,13 +111,18 @@ def _ending(deployment: Deployment) -> Event:
     return Event(step, deployment.reason or deployment.rollback_reason or otherwise, mark)
 
 
-def _canary(deployment: Deployment, verdict: Mapping[str, Any] | None) -> Event:
+def _canary(
+    deployment: Deployment, verdict: Mapping[str, Any] | None, elapsed_minutes: float | None
+) -> Event:
     share = f"canary {deployment.target.weight:g} %"
     if deployment.pauses:
         text = "live, waiting for a person: llmops promote, or llmops rollback"
         return Event(share, text, Mark.WAITING, verdict=verdict)
     if verdict is None:
         return Event(share, "live, the gate has not judged yet", Mark.NOW)
-    requests = verdict["requests"]
-    text = f"{requests['canary']:,} requests · {verdict['decision']}: {verdict['reason']}"
-    return Event(share, text, Mark.NOW, verdict=verdict)
+    parts = [f"{verdict['requests']['canary']:,} requests"]
+    if elapsed_minutes is not None:
+        parts.append(stopwatch(60 * elapsed_minutes))
+    if verdict["decision"] != "wait":
+        parts.append(f"{verdict['decision']}: {verdict['reason']}")
+    return Event(share, " · ".join(parts), Mark.NOW, verdict=verdict)

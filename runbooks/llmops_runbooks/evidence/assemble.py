@@ -1,6 +1,8 @@
-"""Put a rollout's evidence together from what ECS, the gate, CloudWatch and the watcher know.
+"""Put a rollout's evidence together from what ECS, the gate and the watcher know.
 
-Nothing is invented: what no source knows is null. The shape is published in `schema.json`.
+Evidence is the gate's record, key for key, and what is known beside it; so whatever reads a record
+reads evidence too. Nothing is invented: what no source knows is null, or empty. The shape is
+published in `schema.json`.
 """
 
 from __future__ import annotations
@@ -8,155 +10,123 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llmops_runbooks.evidence import moments
-from llmops_runbooks.evidence.moments import iso
+from llmops_runbooks.evidence import counterfactual, events
+from llmops_runbooks.evidence.sentence import sentence
 from llmops_runbooks.evidence.traffic import served, weights
+from llmops_runbooks.moments import iso
+from llmops_runbooks.outcome import decided_by, outcome_of
+from llmops_runbooks.ports import Deployment, RevisionView
+from llmops_runbooks.records import held
 
-SCHEMA = 1
+SCHEMA = 2
 
 Json = Mapping[str, Any]
 
-OUTCOMES = {
-    "SUCCESSFUL": "promoted",
-    "ROLLBACK_SUCCESSFUL": "rolled back",
-    "ROLLBACK_FAILED": "rollback failed",
-    "STOPPED": "stopped",
-}
-"""Status of the service deployment -> outcome; any other status is still `under way`."""
-
 
 def assemble(
+    deployment: Deployment,
     *,
-    rollout: Json,
     record: Json | None,
-    series: Mapping[str, Sequence[Json]],
-    journal: Sequence[Json],
+    decision: Json | None = None,
+    journal: Sequence[Json] = (),
+    service: str = "",
+    environment: str | None = None,
+    releases: Mapping[str, str | None] | None = None,
 ) -> dict[str, Any]:
     """The evidence of one rollout.
 
-    rollout: an element of DescribeServiceDeployments; record: gate.json, if the gate was asked;
-    series: `baseline` and `canary` points as CloudWatchMetrics.series gives them; journal: what a
-    watcher saw, each with `at` and any of `weights`, `stage`, `status`, `step`, `text`.
+    record: gate.json, None if the gate was never asked; decision: the operator's word; journal:
+    what a watcher saw, each entry with `at`, `step`, `text` and maybe `weights`; releases: arm ->
+    release, for what the gate's record does not say.
     """
-    gate = record or {}
-    arms = {arm: _points(arm, series.get(arm) or (), gate) for arm in ("baseline", "canary")}
-    calls = list(gate.get("calls") or ())
-    shares = served(arms)
+    gate = record if record and record.get("schema") == SCHEMA else {}
+    known = _record(gate, deployment, service, environment, releases or {})
+    known["decision"] = known["decision"] or decision
+    known["decided_by"] = decided_by(deployment, record, decision)
+    found = {
+        **known,
+        "outcome": str(outcome_of(deployment)),
+        "held": deployment.under_way and bool(deployment.pauses or held(record, decision)),
+        "deployment": _deployment(deployment),
+        "verdict": _last_verdict(known["calls"]),
+        "weights": weights(deployment, known["calls"], known["begin"], journal),
+        "served": served(known["intervals"]),
+        "peers": counterfactual.peers(known),
+        "journal": [_entry(entry) for entry in journal if entry.get("at")],
+    }
+    found["events"] = events.of(found)
+    return {"schema": SCHEMA, "sentence": sentence(found), **found}
+
+
+def _record(
+    gate: Json,
+    deployment: Deployment,
+    service: str,
+    environment: str | None,
+    releases: Mapping[str, str | None],
+) -> dict[str, Any]:
+    """The gate's record, with what it does not say filled in from ECS where ECS knows it."""
     return {
-        "schema": SCHEMA,
-        "rollout": _rollout(rollout, gate),
-        "baseline": gate.get("baseline") or _side(_first(rollout.get("sourceServiceRevisions"))),
-        "canary": gate.get("canary") or _side(rollout.get("targetServiceRevision")),
-        "outcome": OUTCOMES.get(rollout.get("status", ""), "under way"),
-        "decided_by": _decided_by(rollout, gate),
-        "reason": _reason(rollout, calls),
-        "decision": gate.get("decision"),
-        "verdict": _last_verdict(calls),
+        "rollout": gate.get("rollout") or deployment.arn,
+        "service": gate.get("service") or service or deployment.service_arn.rpartition("/")[2],
+        "environment": gate.get("environment") or environment,
+        "baseline": _side(gate.get("baseline"), deployment.source, releases.get("baseline")),
+        "canary": _side(gate.get("canary"), deployment.target, releases.get("canary")),
         "policy": dict(gate.get("policy") or {}),
-        "weights": weights(rollout, calls, shares, journal),
-        "served": shares,
-        "series": arms,
-        "verdicts": [{**call, "at": iso(call.get("at"))} for call in calls],
-        "alarms": _alarms(rollout),
-        "events": [_event(entry) for entry in journal if entry.get("at")],
+        "weight": gate.get("weight"),
+        "begin": iso(gate.get("begin")),
+        "history": gate.get("history"),
+        "golden": gate.get("golden"),
+        "spend": gate.get("spend"),
+        "calls": [_call(call) for call in gate.get("calls") or ()],
+        "intervals": [_interval(interval) for interval in gate.get("intervals") or ()],
+        "decision": gate.get("decision"),
     }
 
 
-def _rollout(rollout: Json, gate: Json) -> dict[str, Any]:
-    arn = rollout.get("serviceDeploymentArn") or gate.get("rollout") or ""
-    configuration = rollout.get("deploymentConfiguration") or {}
+def _call(call: Json) -> dict[str, Any]:
+    optional = {"reason": "", "verdict": None, "through": None, "elapsed_minutes": None}
+    told = {**optional, **call}
+    return {**told, "at": iso(told.get("at")), "through": iso(told["through"])}
+
+
+def _interval(interval: Json) -> dict[str, Any]:
+    return {**interval, "start": iso(interval["start"])}
+
+
+def _side(
+    known: Json | None, revision: RevisionView | None, release: str | None
+) -> dict[str, Any] | None:
+    if known:
+        return {**known, "release": known.get("release") or release}
+    return {"release": release, "revision": revision.arn} if revision else None
+
+
+def _deployment(deployment: Deployment) -> dict[str, Any]:
+    configuration = deployment.configuration
     canary = configuration.get("canaryConfiguration") or {}
     return {
-        "arn": arn,
-        "id": arn.rpartition("/")[2],
-        "service": gate.get("service") or (rollout.get("serviceArn") or "").rpartition("/")[2],
-        "environment": gate.get("environment"),
-        "status": rollout.get("status"),
-        "status_reason": rollout.get("statusReason"),
-        "started": iso(rollout.get("startedAt") or rollout.get("createdAt")),
-        "finished": iso(rollout.get("finishedAt") or rollout.get("stoppedAt")),
+        "id": deployment.id,
+        "status": deployment.status,
+        "status_reason": deployment.reason or deployment.rollback_reason or None,
+        "started": iso(deployment.started_at or deployment.created_at),
+        "finished": iso(deployment.finished_at or deployment.stopped_at),
+        "rollback_started": iso(deployment.rollback_started_at),
         "canary_percent": canary.get("canaryPercent"),
         "canary_bake_minutes": canary.get("canaryBakeTimeInMinutes"),
         "bake_minutes": configuration.get("bakeTimeInMinutes"),
+        "alarms": {
+            "status": deployment.alarm_status or None,
+            "names": list((configuration.get("alarms") or {}).get("alarmNames") or ()),
+            "triggered": list(deployment.triggered_alarms),
+        },
     }
-
-
-def _decided_by(rollout: Json, gate: Json) -> str | None:
-    """`gate` or `operator` by the gate's record; `alarm` or `engine` if ECS ended it otherwise."""
-    decided: str | None = gate.get("decided_by")
-    if _alarms(rollout)["triggered"] and rollout.get("status") != "SUCCESSFUL":
-        return "alarm"
-    ended = rollout.get("status") in OUTCOMES and rollout.get("status") != "SUCCESSFUL"
-    contradicts = ended and _passed(gate)
-    return "engine" if ended and (decided is None or contradicts) else decided
-
-
-def _passed(gate: Json) -> bool:
-    calls = list(gate.get("calls") or ())
-    return bool(calls) and calls[-1].get("hook_status") == "SUCCEEDED"
-
-
-def _reason(rollout: Json, calls: Sequence[Json]) -> str:
-    """Why it ended so: the gate's last sentence if it decided, else ECS's."""
-    last = calls[-1] if calls else {}
-    verdict = last.get("verdict") or {}
-    said = last.get("reason") or verdict.get("reason") or ""
-    ecs = rollout.get("statusReason") or ""
-    ended_well = rollout.get("status") == "SUCCESSFUL"
-    if ended_well or last.get("hook_status") == "FAILED" or not ecs:
-        return said or ecs
-    return ecs
 
 
 def _last_verdict(calls: Sequence[Json]) -> Json | None:
-    return next((call["verdict"] for call in reversed(calls) if call.get("verdict")), None)
+    return next((call["verdict"] for call in reversed(calls) if call["verdict"]), None)
 
 
-def _points(arm: str, points: Sequence[Json], gate: Json) -> list[dict[str, Any]]:
-    """The series; where CloudWatch gave none, the minutes that the gate itself had read."""
-    if points:
-        return [{**point, "start": iso(point["start"])} for point in points]
-    return [
-        _from_interval(interval, interval[arm])
-        for interval in gate.get("intervals") or ()
-        if interval[arm].get("requests")
-    ]
-
-
-def _from_interval(interval: Json, arm: Json) -> dict[str, Any]:
-    return {
-        "start": iso(interval["start"]),
-        "seconds": interval.get("seconds", moments.MINUTE),
-        **{key: arm.get(key) for key in ("requests", "errors", "answers", "poor")},
-        "quality": _mean(arm.get("quality_sum"), arm.get("answers")),
-        "latency_avg": _mean(arm.get("latency_sum"), arm.get("requests")),
-        "latency_p50": None,
-        "latency_p95": None,
-    }
-
-
-def _mean(total: float | None, n: int | None) -> float | None:
-    return None if total is None or not n else total / n
-
-
-def _alarms(rollout: Json) -> dict[str, Any]:
-    alarms = rollout.get("alarms") or {}
-    return {
-        "status": alarms.get("status"),
-        "names": list(alarms.get("alarmNames") or ()),
-        "triggered": list(alarms.get("triggeredAlarmNames") or ()),
-    }
-
-
-def _event(entry: Json) -> dict[str, Any]:
-    words = [entry.get("text") or entry.get("stage"), entry.get("status")]
-    text = " · ".join(str(word) for word in words if word)
-    return {"at": iso(entry["at"]), "step": entry.get("step"), "text": text}
-
-
-def _side(revision: Json | None) -> dict[str, Any] | None:
-    return {"release": None, "revision": revision["arn"]} if revision else None
-
-
-def _first(revisions: Sequence[Json] | None) -> Json | None:
-    return next(iter(revisions or ()), None)
+def _entry(entry: Json) -> dict[str, Any]:
+    told = {key: entry[key] for key in ("step", "text", "weights") if entry.get(key) is not None}
+    return {"at": iso(entry["at"]), "step": None, "text": "", **told}

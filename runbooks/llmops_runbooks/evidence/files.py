@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from llmops_runbooks.evidence import page
+from llmops_runbooks.evidence.sentence import name
 
 
 def schema() -> dict[str, Any]:
@@ -21,12 +22,8 @@ def schema() -> dict[str, Any]:
 def write(evidence: Mapping[str, Any], folder: Path) -> Path:
     """Write evidence.json and evidence.html into `folder` (made if missing); the page's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "evidence.json").write_text(json.dumps(evidence, indent=1, allow_nan=False), "utf-8")
+    text = json.dumps(evidence, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    (folder / "evidence.json").write_text(text, "utf-8")
     path = folder / "evidence.html"
-    path.write_text(page.render([evidence], title=_title(evidence)), "utf-8")
+    path.write_text(page.render([evidence], title=f"Rollout of {name(evidence)}"), "utf-8")
     return path
-
-
-def _title(evidence: Mapping[str, Any]) -> str:
-    release = (evidence["canary"] or {}).get("release") or evidence["rollout"]["id"]
-    return f"Rollout of {release}"

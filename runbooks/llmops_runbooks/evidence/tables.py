@@ -1,170 +1,183 @@
-"""The page's tables: the figures at the end, every verdict, events, the policy."""
+"""The page's tables: the last verdict, events, guards, other rules, spending, the policy."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from html import escape
-from itertools import groupby
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llmops_runbooks.evidence import figures
-from llmops_runbooks.evidence.charts import NAMES
+from llmops_runbooks import figures
+from llmops_runbooks.evidence import events
+from llmops_runbooks.evidence.html import Html, details, element, join, table
+from llmops_runbooks.moments import seconds
 
 Json = Mapping[str, Any]
 
-HOOK_WORDS = {"SUCCEEDED": "passed", "FAILED": "failed", "IN_PROGRESS": "asked again"}
-POLICY_WORDS = {
-    "alpha": "At most this share of harmless canaries is rolled back",
-    "beta": "At most this share of canaries worse by a margin is promoted",
-    "minimum_requests": "Requests in each arm before anything is decided",
-    "maximum_minutes": "Minutes after which an undecided rollout is inconclusive",
-    "error_margin": "Error margin (absolute difference)",
-    "quality_margin": "Poor-answer margin (absolute difference)",
-    "inconclusive": "An inconclusive rollout ends in",
+GUARDS = {
+    "minimum": "too few requests",
+    "sample_ratio": "share served",
+    "missing_data": "missing data",
+    "shared_outage": "shared outage",
+    "contamination": "contamination",
+    "limit": "hard limit",
 }
+POLICY_WORDS = {
+    "alpha": "at most this share of harmless canaries is rolled back",
+    "beta": "at most this share of canaries worse by a margin is promoted",
+    "minimum_requests": "requests in each arm before anything is decided",
+    "minimum_minutes": "minutes of canary traffic before a promotion",
+    "maximum_minutes": "minutes after which an undecided rollout is inconclusive",
+    "maximum_requests": "requests of both arms after which it is inconclusive",
+    "inconclusive": "what is done with an inconclusive rollout",
+    "contamination": "labels by which the arms' traffic must be alike",
+    "outage_factor": "times their history that both arms' errors are in a shared outage",
+}
+METRIC_KEYS = ("mode", "margin", "tail_margin", "minimum", "limit", "no_data")
 
 
-def at_the_end(evidence: Json) -> str:
-    """Both arms' figures at the last verdict, as a panel among the charts."""
-    verdict = evidence["verdict"]
-    if verdict is None:
-        return ""
-    rows = "".join(
-        f"<tr><td>{escape(_name(metric))}</td>"
-        f'<td class="number">{_rate(metric["baseline"])}</td>'
-        f'<td class="number">{_rate(metric["canary"])}</td></tr>'
-        f'<tr><td class="soft">n</td>'
-        f'<td class="number soft">{figures.count(metric["baseline"]["n"])}</td>'
-        f'<td class="number soft">{figures.count(metric["canary"]["n"])}</td></tr>'
-        for metric in verdict["metrics"]
-    )
+def verdict(evidence: Json) -> Html:
+    """The last verdict, a row per metric."""
+    last = evidence["verdict"]
+    if last is None:
+        return element("p", "The judge gave no verdict.", class_="soft")
+    heads = ("Metric", "Mode", "Baseline", "Canary", "Worse", "Harmless", "Needs")
+    rows = [_metric(metric) for metric in last["metrics"]]
+    family = ("all together", "", "", "", _evidence(last["family"], "bad"), "", "")
+    return join([_warnings(last), table(heads, [*rows, family], numbers=(2, 3))])
+
+
+def _warnings(last: Json) -> Html:
+    said = [element("p", f"Warning: {text}", class_="warning") for text in last["warnings"]]
+    return join(said)
+
+
+def _metric(metric: Json) -> tuple[object, ...]:
     return (
-        '<div class="panel"><figcaption><h3>Both arms at the last verdict</h3>'
-        "<span>all judged minutes together</span></figcaption>"
-        '<table><thead><tr><th></th><th class="number key-baseline">baseline</th>'
-        f'<th class="number key-canary">canary</th></tr></thead><tbody>{rows}</tbody></table></div>'
+        element("b", figures.label(metric)),
+        metric["mode"],
+        _arm(metric, "baseline"),
+        _arm(metric, "canary"),
+        _evidence(metric["against"], "bad"),
+        _evidence(metric["for"], "good"),
+        figures.needs(metric),
     )
 
 
-def verdicts(evidence: Json) -> str:
-    """Every verdict of the gate; one row per metric, with value, bound and sample size."""
-    calls = evidence["verdicts"]
-    if not calls:
-        return '<p class="soft">The gate was not asked.</p>'
-    head = "".join(
-        f'<th class="{style}">{title}</th>'
-        for title, style in (
-            ("Time", ""),
-            ("Canary", "number"),
-            ("Answer", ""),
-            ("Metric", ""),
-            ("Baseline", "number"),
-            ("n", "number"),
-            ("Canary", "number"),
-            ("n", "number"),
-            ("Worse", "number"),
-            ("Bound", "number"),
-            ("Harmless", "number"),
-            ("Bound", "number"),
-            ("Needs about", "number"),
-        )
-    )
-    body = "".join(_call(same[0], len(same)) for same in _alike(calls))
-    return (
-        f"<h3>Every verdict</h3><div class='scroll'><table><thead><tr>{head}</tr></thead>"
-        f"{body}</table></div>"
+def _arm(metric: Json, name: str) -> Html:
+    arm = metric[name]
+    known = arm["low"] is not None and arm["high"] is not None
+    ends = [
+        figures.value(arm[end], statistic=metric["statistic"], unit=metric["unit"])
+        for end in ("low", "high")
+    ]
+    reach = f"{ends[0]} to {ends[1]} · " if known else ""
+    return join(
+        [
+            element("span", figures.arm(metric, name), class_="figure"),
+            element("small", f"{reach}n {figures.count(arm['n'])}"),
+        ]
     )
 
 
-def _alike(calls: Iterable[Json]) -> Iterator[list[Json]]:
-    """Neighbours that say the same: ECS asks more often than a minute ends."""
-
-    def said(call: Json) -> tuple[Any, ...]:
-        return call["hook_status"], call["weights"], call["verdict"], call.get("reason")
-
-    for _, same in groupby(calls, key=said):
-        yield list(same)
+def _evidence(side: Json, tone: str) -> Html:
+    """The e-value of its bound, and how far it has come, as a bar on a log scale."""
+    past = side["value"] >= side["bound"]
+    bar = element("i", style=f"width:{100 * reached(side):.0f}%")
+    text = element("span", figures.against(side), class_=f"{tone} past" if past else None)
+    return join([text, element("span", bar, class_=f"bar {tone}", aria_hidden="true")])
 
 
-def _call(call: Json, times: int) -> str:
-    answer = HOOK_WORDS.get(str(call["hook_status"]), "") + (f" ×{times}" if times > 1 else "")
-    first = [
-        f'<td class="when">{figures.clock(call["at"])}</td>',
-        f'<td class="number">{figures.percent(call["weights"]["canary"] / 100, 0)}</td>',
-        f"<td>{escape(answer)}</td>",
-    ]
-    verdict = call["verdict"]
-    if verdict is None:
-        reason = escape(str(call.get("reason") or ""))
-        cells = f'<td class="words soft" colspan="10">{reason}</td>'
-        return f'<tbody class="call"><tr>{"".join(first)}{cells}</tr></tbody>'
-    rows = [_metric(metric) for metric in verdict["metrics"]]
-    lines = [f"<tr>{''.join(first)}{rows[0]}</tr>"]
-    lines += [f"<tr><td></td><td></td><td></td>{row}</tr>" for row in rows[1:]]
-    return f'<tbody class="call">{"".join(lines)}</tbody>'
+def reached(side: Json) -> float:
+    """From 0 (an e-value of 1 or less: none) to 1 (the bound)."""
+    if side["value"] <= 1:
+        return 0.0
+    return min(1.0, math.log(side["value"]) / math.log(side["bound"]))
 
 
-def _metric(metric: Json) -> str:
-    needs = metric["needs_requests"]
-    cells = [
-        (_name(metric), ""),
-        (_rate(metric["baseline"]), "number"),
-        (figures.count(metric["baseline"]["n"]), "number soft"),
-        (_rate(metric["canary"]), "number"),
-        (figures.count(metric["canary"]["n"]), "number soft"),
-        (figures.evidence(metric["against"]["value"]), _past(metric["against"], "bad")),
-        (f"{metric['against']['bound']:g}", "number soft"),
-        (figures.evidence(metric["for"]["value"]), _past(metric["for"], "good")),
-        (f"{metric['for']['bound']:g}", "number soft"),
-        ("" if needs is None else f"{figures.count(needs)} more", "number"),
-    ]
-    return "".join(f'<td class="{style}">{escape(text)}</td>' for text, style in cells)
-
-
-def events(evidence: Json) -> str:
-    """What a watcher saw, in order."""
-    rows: list[tuple[str, str, str]] = [
-        (figures.clock(event["at"]), str(event["step"] or ""), str(event["text"]))
-        for event in evidence["events"]
-    ]
-    word = evidence["decision"]
-    if word:
-        said = f"{word.get('decision')} by {word.get('by')}: {word.get('reason')}"
-        rows.append((figures.clock(word.get("at")), "operator", said))
-    return _details("Events", ("Time", "Step", "What"), rows, "events")
-
-
-def policy(evidence: Json) -> str:
-    """The rules it was judged by."""
+def timeline(evidence: Json) -> Html:
+    """What happened, numbered as on the chart."""
+    started = evidence["deployment"]["started"]
     rows = [
-        (POLICY_WORDS.get(key, key), f"{value:g}" if isinstance(value, float) else str(value))
-        for key, value in evidence["policy"].items()
+        (
+            element("span", number, class_=f"number-{event['kind']} ball"),
+            join([figures.clock(event["at"]), element("small", since(event["at"], started))]),
+            event["by"],
+            event["text"],
+        )
+        for number, event in enumerate(evidence["events"], 1)
     ]
-    return _details("Policy", ("Rule", "Value"), rows, "policy")
+    return table(("", "UTC", "Who", "What"), rows, style="events") if rows else Html()
 
 
-def _details(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], style: str) -> str:
-    if not rows:
+def since(at: str, started: str | None) -> str:
+    """`+14:12` since the start of the rollout."""
+    if not started:
         return ""
-    head = "".join(f"<th>{escape(each)}</th>" for each in heads)
-    body = "".join(
-        "<tr>" + "".join(f'<td class="words">{escape(cell)}</td>' for cell in row) + "</tr>"
-        for row in rows
+    passed = seconds(at) - seconds(started)
+    return ("+" if passed >= 0 else "") + figures.stopwatch(passed)
+
+
+def guards(evidence: Json) -> Html:
+    """The guards that fired, each with its newest sentence."""
+    rows = [
+        (
+            element("b", GUARDS.get(guard["guard"], guard["guard"])),
+            figures.title(guard.get("metric") or ""),
+            stretch(guard),
+            guard["text"],
+        )
+        for guard in events.guards(evidence["calls"])
+    ]
+    if not rows:
+        return element("p", "No guard fired.", class_="soft")
+    return table(("Guard", "Metric", "UTC", "What it saw"), rows)
+
+
+def stretch(guard: Json) -> str:
+    """From when to when a guard was up."""
+    first, last = figures.clock(guard["first"]), figures.clock(guard["last"])
+    return first if first == last else f"{first} to {last}"
+
+
+def spend(evidence: Json) -> Html:
+    """What scoring the answers cost."""
+    spent = evidence["spend"]
+    if spent is None:
+        return element("p", "What scoring cost was not recorded.", class_="soft")
+    both = sum(spent[arm] or 0 for arm in ("baseline", "canary"))
+    return element(
+        "p",
+        f"Scoring live answers cost {figures.dollars(both)}: "
+        f"{figures.dollars(spent['canary'] or 0)} for the canary, "
+        f"{figures.dollars(spent['baseline'] or 0)} for the baseline.",
     )
-    return (
-        f'<details class="{style}"><summary>{escape(title)} ({len(rows)})</summary>'
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-        "</div></details>"
+
+
+def policy(evidence: Json) -> Html:
+    """The rules it was judged by."""
+    rules = evidence["policy"]
+    if not rules:
+        return Html()
+    rows = [
+        (element("code", key), _setting(rules[key]), words)
+        for key, words in POLICY_WORDS.items()
+        if key in rules
+    ]
+    metrics = [
+        (element("b", figures.title(name)), *(_setting(metric.get(key)) for key in METRIC_KEYS))
+        for name, metric in (rules.get("metrics") or {}).items()
+    ]
+    heads = ("Metric", *(figures.title(key).capitalize() for key in METRIC_KEYS))
+    parts: Iterator[Html] | Sequence[Html] = (
+        table(("Rule", "Value", "Meaning"), rows, style="plain"),
+        table(heads, metrics) if metrics else Html(),
     )
+    return details("Policy in effect", *parts)
 
 
-def _past(evidence: Json, tone: str) -> str:
-    return f"number past {tone}" if evidence["value"] >= evidence["bound"] else "number"
-
-
-def _rate(arm: Json) -> str:
-    return figures.percent(arm["value"])
-
-
-def _name(metric: Json) -> str:
-    return NAMES.get(metric["metric"], str(metric["metric"]))
+def _setting(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(str(each) for each in value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return figures.UNKNOWN if value is None else str(value)

@@ -3,54 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from llmops_runbooks.evidence.moments import iso, parse
+from llmops_runbooks.moments import iso, parse
+from llmops_runbooks.ports import Deployment
 
 Json = Mapping[str, Any]
 
 FINAL = {"SUCCESSFUL": 100.0, "ROLLBACK_SUCCESSFUL": 0.0}
 
 
-def served(arms: Mapping[str, Sequence[Json]]) -> list[dict[str, Any]]:
-    """The canary's share of each minute's requests, in percent."""
-    canary = {point["start"]: point["requests"] or 0 for point in arms["canary"]}
-    baseline = {point["start"]: point["requests"] or 0 for point in arms["baseline"]}
+def served(intervals: Sequence[Json]) -> list[dict[str, Any]]:
+    """The canary's share of the requests of each interval that had any, in percent."""
     shares = []
-    for start in sorted({*canary, *baseline}):
-        whole = canary.get(start, 0) + baseline.get(start, 0)
-        if whole:
-            shares.append({"at": start, "canary": round(100 * canary.get(start, 0) / whole, 2)})
+    for interval in intervals:
+        canary, baseline = (interval[arm]["requests"] for arm in ("canary", "baseline"))
+        if canary + baseline:
+            share = round(100 * canary / (canary + baseline), 2)
+            shares.append(
+                {"at": iso(interval["start"]), "canary": share, "requests": canary + baseline}
+            )
     return shares
 
 
 def weights(
-    rollout: Json, calls: Sequence[Json], shares: Sequence[Json], journal: Sequence[Json]
+    deployment: Deployment, calls: Sequence[Json], begin: str | None, journal: Sequence[Json]
 ) -> list[dict[str, Any]]:
     """The canary's weight in percent from each moment on, changes only.
 
     A watcher's journal saw the weights themselves. Without it they follow from the gate's calls:
-    ECS shifts when the gate lets it, and the weight a call reports was set before it.
+    ECS shifts when the gate lets it, and the weight a call reports was set before it, at the
+    latest when the first minute that was judged began.
     """
     seen = [_step(entry["at"], entry["weights"]["canary"]) for entry in journal if _weighs(entry)]
-    points = seen or list(_from_calls(calls, shares))
-    started = rollout.get("startedAt") or rollout.get("createdAt")
+    points = seen or list(_from_calls(calls, begin))
+    started = deployment.started_at or deployment.created_at
     if started:
         points.insert(0, _step(started, 0))
     points.sort(key=lambda point: parse(point["at"]))
-    return list(_changes([*points, *_end(rollout)]))
+    return list(_changes([*points, *_end(deployment)]))
 
 
 def _weighs(entry: Json) -> bool:
     return bool(entry.get("at")) and "canary" in (entry.get("weights") or {})
 
 
-def _from_calls(calls: Sequence[Json], shares: Sequence[Json]) -> Iterator[dict[str, Any]]:
+def _from_calls(calls: Sequence[Json], begin: str | None) -> Iterator[dict[str, Any]]:
     timed = [call for call in calls if call.get("at")]
     for call in timed:
         weight = call["weights"]["canary"]
-        first = next((share["at"] for share in shares if share["canary"] > 0), call["at"])
-        at = min(parse(first), parse(call["at"])) if weight else parse(call["at"])
+        at = min(parse(begin or call["at"]), parse(call["at"])) if weight else parse(call["at"])
         yield _step(at, weight)
     if timed and timed[-1]["weights"]["canary"]:
         ends = {"SUCCEEDED": 100, "FAILED": 0}
@@ -59,14 +62,13 @@ def _from_calls(calls: Sequence[Json], shares: Sequence[Json]) -> Iterator[dict[
             yield _step(timed[-1]["at"], ends[status])
 
 
-def _end(rollout: Json) -> Iterator[dict[str, Any]]:
+def _end(deployment: Deployment) -> Iterator[dict[str, Any]]:
     """Back to 0 when a rollback began, and the weight at the end, if it has ended."""
-    rollback = rollout.get("rollback") or {}
-    if rollback.get("startedAt"):
-        yield _step(rollback["startedAt"], 0)
-    finished = rollout.get("finishedAt") or rollout.get("stoppedAt")
-    if finished and rollout.get("status") in FINAL:
-        yield _step(finished, FINAL[rollout["status"]])
+    if deployment.rollback_started_at:
+        yield _step(deployment.rollback_started_at, 0)
+    finished = deployment.finished_at or deployment.stopped_at
+    if finished and deployment.status in FINAL:
+        yield _step(finished, FINAL[deployment.status])
 
 
 def _changes(points: Iterable[Json]) -> Iterator[dict[str, Any]]:
@@ -77,5 +79,5 @@ def _changes(points: Iterable[Json]) -> Iterator[dict[str, Any]]:
             yield dict(point)
 
 
-def _step(at: Any, canary: float) -> dict[str, Any]:
+def _step(at: datetime | str, canary: float) -> dict[str, Any]:
     return {"at": iso(at), "canary": float(canary)}

@@ -1,4 +1,4 @@
-"""Times in evidence: ISO 8601 in UTC, whatever the source gave."""
+"""Times as they are stored: ISO 8601 in UTC, whatever the source gave."""
 
 from __future__ import annotations
 
