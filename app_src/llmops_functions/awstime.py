@@ -26,6 +26,11 @@ def floor_minute(seconds: float) -> int:
     return int(seconds // MINUTE) * MINUTE
 
 
+def epoch(moment: str) -> int:
+    """Epoch seconds of `iso`'s text."""
+    return int(datetime.fromisoformat(moment).timestamp())
+
+
 def ceil_minute(seconds: float) -> int:
     """The beginning of the first minute that did not begin before."""
     return -int(-seconds // MINUTE) * MINUTE

@@ -1,152 +1,152 @@
-"""Both arms' metrics per minute, read from CloudWatch in one GetMetricData call."""
+"""Both arms' minutes, read from CloudWatch: what the judge's samples are made of."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
-from llmops_functions import awstime
+from llmops_functions import awstime, histograms, labels
+from llmops_functions.histograms import Dimensions, whole
+from llmops_functions.queries import PERIOD, Query, Series, Source, fetch
+from llmops_judge import Policy
+from llmops_judge.observations import History, Sample, plus
 
-PERIOD = awstime.MINUTE
-METRICS = {
-    "requests": "Requests",
-    "errors": "Errors",
-    "answers": "Answers",
-    "poor": "PoorAnswers",
-    "quality_sum": "Quality",
-    "latency_sum": "Latency",
-}
-"""Our names and the metrics the service publishes; all read as sums (Latency in milliseconds)."""
+HISTORY_MINUTES = 60
+REQUESTS, ERRORS, ANSWERS, SPEND = "Requests", "Errors", "Answers", "ScoringSpend"
 
-
-class ReadingError(Exception):
-    """CloudWatch did not give all that was asked for; nothing may be concluded from the rest."""
-
-
-@dataclass(frozen=True)
-class ArmReading:
-    """One arm in one minute. None: there were requests, and this metric was not reported."""
-
-    requests: int = 0
-    errors: int | None = 0
-    answers: int | None = 0
-    poor: int | None = 0
-    quality_sum: float | None = 0.0
-    latency_sum: float | None = 0.0
+ANSWERED = frozenset({"first_token", "cost", "tokens", "refusals", "retrieval_hits"})
+"""Reported with every answer."""
+SAMPLED = frozenset({"quality", "feedback"})
+"""Reported for some answers, and later than they were given: a minute without any is no gap."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """One minute of both arms; `start` in epoch seconds."""
+    """One minute of both arms; `start` in epoch seconds, `spend` in micro-dollars by arm."""
 
     start: int
-    baseline: ArmReading
-    canary: ArmReading
+    baseline: Sample = field(default_factory=Sample)
+    canary: Sample = field(default_factory=Sample)
+    spend: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As the record keeps it."""
         return {
             "start": awstime.iso(self.start),
             "seconds": PERIOD,
-            "baseline": asdict(self.baseline),
-            "canary": asdict(self.canary),
+            "baseline": self.baseline.to_json(),
+            "canary": self.canary.to_json(),
         }
 
 
-@dataclass(frozen=True)
-class Source:
-    """Whose metrics: the namespace and the dimensions service and environment."""
-
-    namespace: str
-    service: str
-    environment: str
-
-
 def read(
-    cloudwatch: Any, source: Source, *, releases: Mapping[str, str], start: int, end: int
+    cloudwatch: Any,
+    source: Source,
+    policy: Policy,
+    *,
+    releases: Mapping[str, str],
+    start: int,
+    end: int,
 ) -> list[Interval]:
-    """The minutes in [start, end) in which either arm reported anything, oldest first.
+    """The minutes in [start, end) in which an arm reported anything, oldest first.
 
     releases: `baseline` and `canary` -> release id. Raises ReadingError for partial data.
     """
     if end <= start:
         return []
-    queries = [
-        _query(source, arm, release, name) for arm, release in releases.items() for name in METRICS
-    ]
-    sums: dict[int, dict[str, dict[str, float]]] = {}
-    for result in _results(cloudwatch, queries, start, end):
-        arm, _, name = result["Id"].partition("_")
-        for at, total in zip(result["Timestamps"], result["Values"], strict=True):
-            minute = sums.setdefault(int(at.timestamp()), {})
-            minute.setdefault(arm, {})[name] = total
-    return [_interval(at, sums[at]) for at in sorted(sums)]
+    known = labels.discover(cloudwatch, source, releases.values(), policy)
+    arms = {arm: _Arm(source, policy, release, known) for arm, release in releases.items()}
+
+    def ask(queries: Iterable[Query]) -> dict[Query, Series]:
+        return fetch(cloudwatch, source.namespace, queries, start, end)
+
+    seen = ask(chain.from_iterable(arm.first() for arm in arms.values()))
+    seen |= ask(chain.from_iterable(arm.second(seen) for arm in arms.values()))
+    samples = {arm: each.samples(seen) for arm, each in arms.items()}
+    spend = {arm: seen[each.total(SPEND)] for arm, each in arms.items()}
+    return list(_intervals(samples, spend))
 
 
-def _query(source: Source, arm: str, release: str, name: str) -> dict[str, Any]:
-    dimensions = {
-        "service": source.service,
-        "environment": source.environment,
-        "release": release,
-    }
-    metric = {
-        "Namespace": source.namespace,
-        "MetricName": METRICS[name],
-        "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
-    }
-    stat = {"Metric": metric, "Period": PERIOD, "Stat": "Sum"}
-    return {"Id": f"{arm}_{name}", "MetricStat": stat, "ReturnData": True}
+def history(cloudwatch: Any, source: Source, policy: Policy, *, release: str, end: int) -> History:
+    """What a release did in the hour before `end`, one sum for each cell."""
+    start = end - HISTORY_MINUTES * awstime.MINUTE
+    requests, counts = 0, {metric.name: dict[int, float]() for metric in policy.metrics}
+    for interval in read(
+        cloudwatch, source, policy, releases={"baseline": release}, start=start, end=end
+    ):
+        requests += interval.baseline.requests
+        for metric, found in interval.baseline.counts.items():
+            counts[metric] = plus(counts[metric], found)
+    return History(requests, {metric: found for metric, found in counts.items() if found})
 
 
-def _results(
-    cloudwatch: Any, queries: list[dict[str, Any]], start: int, end: int
-) -> Iterable[dict[str, Any]]:
-    """Every page's results; a query whose last page is not Complete is an error."""
-    request: dict[str, Any] = {
-        "MetricDataQueries": queries,
-        "StartTime": datetime.fromtimestamp(start, tz=UTC),
-        "EndTime": datetime.fromtimestamp(end, tz=UTC),
-        "ScanBy": "TimestampAscending",
-    }
-    status = {query["Id"]: "Missing" for query in queries}
-    while True:
-        response = cloudwatch.get_metric_data(**request)
-        for result in response["MetricDataResults"]:
-            status[result["Id"]] = result.get("StatusCode", "Complete")
-            yield result
-        if not response.get("NextToken"):
-            break
-        request["NextToken"] = response["NextToken"]
-    for query, code in status.items():
-        if code != "Complete":
-            raise ReadingError(f"CloudWatch answered {code} for {query}.")
+@dataclass(frozen=True)
+class _Arm:
+    """What to ask about one release, and what the answers say."""
+
+    source: Source
+    policy: Policy
+    release: str
+    known: Mapping[str, Iterable[str]]
+
+    @property
+    def own(self) -> Dimensions:
+        return self.source.dimensions(self.release)
+
+    def total(self, metric: str) -> Query:
+        return Query(metric, self.own, "Sum")
+
+    def first(self) -> Iterator[Query]:
+        """Everything but the cells."""
+        yield from map(self.total, (REQUESTS, ERRORS, ANSWERS, SPEND))
+        for metric in self.policy.metrics:
+            yield from histograms.overview(metric, self.own)
+        yield from self._labels.values()
+
+    def second(self, seen: Mapping[Query, Series]) -> Iterator[Query]:
+        """The cells, now that it is known which are not empty."""
+        for metric in self.policy.metrics:
+            yield from histograms.cells(metric, self.own, seen).values()
+
+    def samples(self, seen: Mapping[Query, Series]) -> dict[int, Sample]:
+        """The minutes in which the release reported anything that the judge reads."""
+        counts = {
+            metric.name: histograms.minutes(metric, self.own, seen)
+            for metric in self.policy.metrics
+        }
+        at = set(seen[self.total(REQUESTS)]).union(*counts.values())
+        return {minute: self._sample(minute, counts, seen) for minute in at}
+
+    def _sample(
+        self, at: int, counts: Mapping[str, Mapping[int, Any]], seen: Mapping[Query, Series]
+    ) -> Sample:
+        requests, errors, answers = (
+            whole(seen[self.total(metric)].get(at, 0)) for metric in (REQUESTS, ERRORS, ANSWERS)
+        )
+        silent = 0 < requests == errors and not answers
+        reported = {metric: found[at] for metric, found in counts.items() if at in found}
+        if not requests:
+            reported = {metric: found for metric, found in reported.items() if metric in SAMPLED}
+        none = [*(ANSWERED if silent else ()), *(SAMPLED if silent or answers else ())]
+        return Sample(
+            requests=round(requests),
+            counts={**{metric: {} for metric in none if metric in counts}, **reported},
+            labels=labels.of_minute(self._labels, seen, at),
+        )
+
+    @property
+    def _labels(self) -> dict[tuple[str, str], Query]:
+        return labels.asked(self.source, self.release, self.known, self.policy)
 
 
-def _interval(start: int, arms: Mapping[str, Mapping[str, float]]) -> Interval:
-    return Interval(start, _arm(arms.get("baseline", {})), _arm(arms.get("canary", {})))
-
-
-def _arm(sums: Mapping[str, float]) -> ArmReading:
-    """What was reported; when every request failed, no answers is a fact and not a gap."""
-    requests = _whole(sums.get("requests")) or 0
-    errors = _whole(sums.get("errors"))
-    if not requests:
-        return ArmReading()
-    silent = errors == requests and "answers" not in sums
-    answered = (
-        {**dict.fromkeys(("answers", "poor", "quality_sum"), 0.0), **sums} if silent else sums
-    )
-    return ArmReading(
-        requests=requests,
-        errors=errors,
-        answers=_whole(answered.get("answers")),
-        poor=_whole(answered.get("poor")),
-        quality_sum=answered.get("quality_sum"),
-        latency_sum=sums.get("latency_sum"),
-    )
-
-
-def _whole(total: float | None) -> int | None:
-    return None if total is None else round(total)
+def _intervals(
+    samples: Mapping[str, Mapping[int, Sample]], spend: Mapping[str, Series]
+) -> Iterator[Interval]:
+    for at in sorted(set().union(*samples.values(), *spend.values())):
+        yield Interval(
+            at,
+            **{arm: found[at] for arm, found in samples.items() if at in found},
+            spend={arm: found[at] for arm, found in spend.items() if at in found},
+        )

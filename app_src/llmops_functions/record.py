@@ -1,24 +1,23 @@
 """The rollout's folder in the artifact bucket: the gate's record and the operator's word.
 
 rollouts/<deployment id>/gate.json       written by the gate at every call
+rollouts/<deployment id>/golden.json     the golden set's answers, while they come in
 rollouts/<deployment id>/decision.json   written by `llmops promote` and `llmops rollback`
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from llmops_functions import awstime
+from llmops_functions import awstime, decide
+from llmops_functions.bucket import Bucket
 from llmops_functions.call import Answer, Call
-from llmops_functions.readings import Source
+from llmops_functions.queries import Source
 from llmops_functions.rollout import Rollout, Side
+from llmops_judge import Policy
 
-SCHEMA = 1
-MISSING = ("NoSuchKey", "404")
+SCHEMA = 2
 
 Content = Mapping[str, Any]
 """A record or a part of it, as JSON."""
@@ -31,56 +30,43 @@ class WordError(Exception):
 class Record:
     """One rollout's folder."""
 
-    def __init__(self, s3: Any, bucket: str, rollout_id: str) -> None:
-        self._s3 = s3
-        self._bucket = bucket
-        self._folder = f"rollouts/{rollout_id}"
-        self.now: int | None = None
-        """Epoch seconds of S3's last answer to a read, by its Date header."""
+    def __init__(self, bucket: Bucket, rollout_id: str) -> None:
+        self.bucket = bucket
+        self.folder = f"rollouts/{rollout_id}"
 
     @property
     def name(self) -> str:
         """Where the record is."""
-        return f"s3://{self._bucket}/{self._folder}/gate.json"
+        return f"s3://{self.bucket.name}/{self.folder}/gate.json"
 
     def word(self) -> dict[str, Any] | None:
         """The operator's decision, if there is one. Raises WordError if it cannot be understood."""
-        word = self._get("decision.json")
-        if word is not None and (
-            not isinstance(word, dict) or word.get("decision") not in ("promote", "rollback")
-        ):
-            raise WordError(f"{self._folder}/decision.json must say promote or rollback.")
+        where = f"{self.folder}/decision.json"
+        try:
+            word = self.bucket.table(where)
+        except ValueError as error:
+            raise WordError(f"{where} is no JSON object.") from error
+        if word is not None and word.get("decision") not in ("promote", "rollback"):
+            raise WordError(f"{where} must say promote or rollback.")
         return word
 
     def read(self) -> Content | None:
-        """The gate's record so far."""
-        record = self._get("gate.json")
-        return record if isinstance(record, dict) else None
+        """The gate's record so far; None if there is none, or none that can be gone on with."""
+        try:
+            record = self.bucket.table(f"{self.folder}/gate.json")
+        except ValueError:
+            return None
+        return record if record and record.get("schema") == SCHEMA else None
 
     def write(self, record: Content) -> None:
         """Replace the record."""
-        self._s3.put_object(
-            Bucket=self._bucket,
-            Key=f"{self._folder}/gate.json",
-            Body=json.dumps(record, indent=1).encode(),
-            ContentType="application/json",
-        )
+        self.bucket.put(f"{self.folder}/gate.json", record)
 
-    def _get(self, name: str) -> Any:
-        try:
-            response = self._s3.get_object(Bucket=self._bucket, Key=f"{self._folder}/{name}")
-        except ClientError as error:
-            self._notice(error.response)
-            if error.response["Error"]["Code"] in MISSING:
-                return None
-            raise
-        self._notice(response)
-        return json.loads(response["Body"].read())
 
-    def _notice(self, response: Mapping[str, Any]) -> None:
-        headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        if "date" in headers:
-            self.now = awstime.of_response(response)
+KEYS = (
+    *("rollout", "service", "environment", "baseline", "canary", "policy", "weight", "begin"),
+    *("history", "golden", "spend", "decision", "decided_by"),
+)
 
 
 def extended(
@@ -88,49 +74,62 @@ def extended(
     *,
     header: Content,
     entry: Content,
-    intervals: Iterable[Content],
-    conclusion: Content,
+    intervals: Iterable[Content] = (),
+    answer: Answer,
+    word: decide.Word | None = None,
 ) -> Content:
-    """The record with one more call; an interval that is in it already is replaced."""
+    """The record with one more call; an interval that is in it already is replaced.
+
+    Of calls in a row that say the same, the first and the last stay: a rollout may be held for a
+    day, and every verdict is some kilobytes.
+
+    What this call does not know stays as it was known.
+    """
     old = record or {"calls": [], "intervals": []}
     by_start = {interval["start"]: interval for interval in old["intervals"]}
     by_start |= {interval["start"]: interval for interval in intervals}
+    told = {**header, "decision": word, "decided_by": answer.decided_by}
+    known = {key: told[key] for key in told if told[key] is not None or key == "begin"}
     return {
         "schema": SCHEMA,
-        **header,
-        "calls": [*old["calls"], entry],
+        **{key: known.get(key, old.get(key)) for key in KEYS},
+        "calls": _with(old["calls"], entry),
         "intervals": [by_start[start] for start in sorted(by_start)],
-        **conclusion,
     }
 
 
-def after_failure(record: Content | None, call: Call, answer: Answer, now: int | None) -> Content:
-    """The record with a call that could not judge; who is judged stays as it was known."""
-    unknown = {"baseline": None, "canary": None, "policy": dict(call.policy), "decision": None}
-    return extended(
-        record,
-        header={"rollout": call.rollout, **unknown, **(record or {})},
-        entry=entry(call, now, answer),
-        intervals=[],
-        conclusion={"decided_by": answer.decided_by},
-    )
-
-
-def header(call: Call, rollout: Rollout, source: Source) -> Content:
-    """Who is judged, by what policy."""
-    return {
+def header(
+    call: Call,
+    policy: Policy,
+    *,
+    rollout: Rollout,
+    source: Source,
+    state: decide.State,
+    golden: Content | None = None,
+) -> Content:
+    """Who is judged, by what policy, and what the verdicts rest on beside the minutes."""
+    told = {
         "rollout": call.rollout,
         "service": source.service,
         "environment": source.environment,
         "baseline": _side(rollout.baseline),
         "canary": _side(rollout.canary),
-        "policy": dict(call.policy),
+        "policy": policy.to_settings(),
+        "weight": state.get("weight"),
+        "history": state.get("history"),
+        "golden": golden,
     }
+    if "weight" in state:
+        told["begin"] = awstime.iso(state["begin"]) if "begin" in state else None
+    if spend := state.get("spend"):
+        told["spend"] = {arm: spend.get(arm, 0) for arm in ("baseline", "canary")}
+    return told
 
 
 def entry(call: Call, now: int | None, answer: Answer) -> Content:
     """One call as the record keeps it."""
     share = 100 * call.canary_share
+    through = answer.state.get("through") if answer.verdict else None
     return {
         "at": None if now is None else awstime.iso(now),
         "stage": call.stage,
@@ -138,7 +137,19 @@ def entry(call: Call, now: int | None, answer: Answer) -> Content:
         "hook_status": answer.status,
         "reason": answer.reason,
         "verdict": answer.verdict,
+        "through": None if through is None else awstime.iso(through),
+        "elapsed_minutes": None if through is None else decide.elapsed_minutes(answer.state),
     }
+
+
+def _with(calls: Sequence[Content], entry: Content) -> list[Content]:
+    repeated = [_said(each) for each in calls[-2:]] == [_said(entry)] * 2
+    return [*(calls[:-1] if repeated else calls), entry]
+
+
+def _said(call: Content) -> dict[str, Any]:
+    """What a call says, apart from when."""
+    return {key: value for key, value in call.items() if key != "at"}
 
 
 def _side(side: Side | None) -> dict[str, str] | None:

@@ -10,6 +10,8 @@ from llmops_functions import awstime
 from llmops_functions.call import Call
 
 RELEASE_VARIABLE = "RELEASE"
+GOING_FORWARD = frozenset({"PENDING", "IN_PROGRESS"})
+"""The statuses in which a service deployment can still be let through or failed."""
 
 
 class RolloutError(Exception):
@@ -31,12 +33,18 @@ class Rollout:
     now: int
     canary: Side
     baseline: Side | None
+    status: str = "IN_PROGRESS"
 
     @property
     def releases(self) -> dict[str, str]:
         """Arm -> release id, of the arms there are."""
         arms = {"baseline": self.baseline, "canary": self.canary}
         return {arm: side.release for arm, side in arms.items() if side}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is being rolled back or stopped, or has ended: nothing is left to decide."""
+        return self.status not in GOING_FORWARD
 
 
 def describe(ecs: Any, call: Call) -> Rollout:
@@ -57,6 +65,7 @@ def describe(ecs: Any, call: Call) -> Rollout:
         now=awstime.of_response(response),
         canary=Side(call.target, releases[call.target]),
         baseline=Side(baseline, releases[baseline]) if baseline else None,
+        status=deployments[0].get("status") or "IN_PROGRESS",
     )
 
 

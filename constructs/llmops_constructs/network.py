@@ -17,8 +17,11 @@ INTERFACE_ENDPOINTS = {
     "EcrDocker": ec2.InterfaceVpcEndpointAwsService.ECR_DOCKER,
     "Logs": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_LOGS,
     "Secrets": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,
+    "Ecs": ec2.InterfaceVpcEndpointAwsService.ECS,
+    "Monitoring": ec2.InterfaceVpcEndpointAwsService.CLOUDWATCH_MONITORING,
 }
-"""What a Fargate task calls before its first line runs: image, log, secrets."""
+"""What a Fargate task calls before its first line runs (image, log, secrets), and what a gate
+asks about a rollout (ECS, CloudWatch's metrics)."""
 
 
 class Network(Construct):
@@ -28,9 +31,9 @@ class Network(Construct):
     S3 is reached by a gateway endpoint, which costs nothing.
 
     :param availability_zones: names of the zones; default: the first two of the stack's.
-    :param nat_gateways: 0 isolates the service's subnets: nothing but AWS's registry, logs and
-        secrets (interface endpoints) and S3 is reachable from a task. Default: one gateway,
-        shared by the zones; an outage of its zone cuts the others from the internet.
+    :param nat_gateways: 0 isolates the service's subnets: nothing but AWS's registry, logs,
+        secrets, ECS and metrics (interface endpoints) and S3 is reachable from them. Default: one
+        gateway, shared by the zones; an outage of its zone cuts the others from the internet.
     :param cidr: the addresses of the VPC, at least a /20.
     :param flow_log_retention: how long accepted and refused connections are kept.
     :param removal_policy: of the flow log; default: kept when the stack goes.

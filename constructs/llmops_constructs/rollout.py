@@ -24,6 +24,8 @@ MAXIMUM_BAKE_MINUTES = 1440
 MAXIMUM_CLOUDFORMATION_HOURS = 33
 """CloudFormation refuses a service whose bakes together last longer."""
 
+POST_TEST_TRAFFIC_SHIFT = "POST_TEST_TRAFFIC_SHIFT"
+"""Once the test listener forwards to the new revision, before any user does."""
 PRE_PRODUCTION_TRAFFIC_SHIFT = "PRE_PRODUCTION_TRAFFIC_SHIFT"
 """Before every step of a canary. ECS has this stage; the CDK's enum does not."""
 
@@ -33,7 +35,7 @@ STAGES = frozenset(
         "PRE_SCALE_UP",
         "POST_SCALE_UP",
         "TEST_TRAFFIC_SHIFT",
-        "POST_TEST_TRAFFIC_SHIFT",
+        POST_TEST_TRAFFIC_SHIFT,
         PRE_PRODUCTION_TRAFFIC_SHIFT,
         "PRODUCTION_TRAFFIC_SHIFT",
         "POST_PRODUCTION_TRAFFIC_SHIFT",

@@ -12,6 +12,7 @@ from llmops_runbooks.evidence_files import write_evidence
 from llmops_runbooks.narration import Event, Mark, Tell, silent
 from llmops_runbooks.outcome import Outcome, Result
 from llmops_runbooks.ports import Cloud, Deployment
+from llmops_runbooks.records import held
 from llmops_runbooks.serving import release_of_revision, serving
 from llmops_runbooks.watch import Look, Watch
 
@@ -65,6 +66,7 @@ def result(
 ) -> Result:
     """What is known of a rollout now, in the words of every command."""
     deployment, record, decision = look.deployment, look.record, look.decision
+    decider = rules.decided_by(deployment, record, decision)
     seconds = round(wall - started, 3) if wall is not None and started is not None else None
     return Result(
         release=release_of_revision(cloud, deployment.target.arn),
@@ -73,7 +75,9 @@ def result(
         rollout=deployment.arn,
         status=deployment.status,
         status_reason=deployment.reason or deployment.rollback_reason,
-        decided_by=rules.decided_by(deployment, record, decision),
+        decided_by=decider,
+        reason=rules.reason_of(record, decision, decider),
+        held=deployment.under_way and held(record, decision) is not None,
         verdict=rules.verdict_at_decision(record),
         canary_requests_at_decision=rules.canary_requests(record),
         started_at=rules.iso(deployment.started_at or deployment.created_at),

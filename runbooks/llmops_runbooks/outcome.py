@@ -9,7 +9,7 @@ from typing import Any
 
 from llmops_runbooks.errors import ExitCode
 from llmops_runbooks.ports import GOING_BACK, Deployment
-from llmops_runbooks.records import Record, last_verdict
+from llmops_runbooks.records import Record, deciding_call, held, last_verdict
 from llmops_runbooks.strategy import is_quick
 
 
@@ -65,6 +65,10 @@ class Result:
     status_reason: str = ""
     decided_by: Decider | None = None
     verdict: dict[str, Any] | None = None
+    reason: str = ""
+    """Why the gate decided as it did, or holds the rollout for a person."""
+    held: bool = False
+    """Inconclusive: the gate waits for a person's word."""
     canary_requests_at_decision: int | None = None
     started_at: str | None = None
     decided_at: str | None = None
@@ -108,16 +112,30 @@ def _who_rolled_back(
     deployment: Deployment, record: Record | None, decision: Record | None
 ) -> Decider:
     reason = f"{deployment.reason} {deployment.rollback_reason}".lower()
-    verdict = last_verdict(record)
     if "timed out" in reason:
         return Decider.TIMEOUT
     if "alarm" in reason or deployment.alarm_status == "TRIGGERED":
         return Decider.ALARM
     if _word(decision) == "rollback":
         return Decider.OPERATOR
-    if (record or {}).get("decided_by") == "gate" and verdict and verdict["decision"] != "promote":
+    if _gate_refused(record):
         return Decider.GATE
     return Decider.OPERATOR if deployment.stopped_at else Decider.ENGINE
+
+
+def _gate_refused(record: Record | None) -> bool:
+    """Whether the gate itself failed the rollout, on a verdict or on the golden set."""
+    calls = (record or {}).get("calls", ())
+    refused = any(call["hook_status"] == "FAILED" for call in calls)
+    return refused and (record or {}).get("decided_by") == "gate"
+
+
+def reason_of(record: Record | None, decision: Record | None, decider: Decider | None) -> str:
+    """Why the gate failed the rollout, let it pass or holds it; "" if others decided."""
+    if told := held(record, decision):
+        return told
+    call = deciding_call(record) if decider is Decider.GATE else None
+    return str(call["reason"]) if call else ""
 
 
 def verdict_at_decision(record: Record | None) -> dict[str, Any] | None:
@@ -144,8 +162,8 @@ def decided_at(
         return iso(deployment.rollback_started_at)
     if decision:
         return str(decision["at"])
-    calls = [call for call in (record or {}).get("calls", ()) if call.get("verdict")]
-    return str(calls[-1]["at"]) if decider is Decider.GATE and calls else None
+    call = deciding_call(record) if decider is Decider.GATE else None
+    return str(call["at"]) if call else None
 
 
 def _word(decision: Record | None) -> str:

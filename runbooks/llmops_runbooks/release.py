@@ -88,7 +88,7 @@ def plan(job: Job) -> Result:
         "replaces": live.release,
         "publish": new,
         "task_definition": clone(cloud, base, manifest),
-        "deployment_configuration": _configuration(job),
+        "deployment_configuration": _configuration(job, _other_models(job, live, manifest)),
     }
     return Result(release=manifest.id, outcome=Outcome.PLANNED, plan=outline)
 
@@ -110,7 +110,7 @@ def start(job: Job, live: Serving, manifest: Release) -> str:
     """Registers the candidate and starts the rollout; its ARN. Undone if ECS refuses."""
     ecs = job.cloud.deployments
     before = job.cloud.clock.now()
-    configuration = _configuration(job)
+    configuration = _configuration(job, _other_models(job, live, manifest))
     task_definition = ecs.register(clone(job.cloud, mould(job.cloud, live), manifest))
     try:
         ecs.update(task_definition, configuration)
@@ -141,11 +141,17 @@ def pin(cloud: Cloud, task_definition: str, after: datetime, poll_seconds: float
     )
 
 
-def _configuration(job: Job) -> Mapping[str, Any]:
+def _configuration(job: Job, other_models: bool = False) -> Mapping[str, Any]:
     live = service_of(job.cloud).configuration
     if job.quick:
         return strategy.quick(job.cloud, live)
-    return strategy.canary(job.cloud, live, job.settings)
+    return strategy.canary(job.cloud, live, job.settings, other_models=other_models)
+
+
+def _other_models(job: Job, live: Serving, manifest: Release) -> bool:
+    """Whether the release runs other models than the live one, as far as both manifests tell."""
+    before = published(live.release, job.cloud.artifacts)
+    return before is not None and set(before.models) != set(manifest.models)
 
 
 def _published(job: Job) -> Release:

@@ -8,6 +8,7 @@ not decide (percentages of healthy tasks, circuit breaker) stays.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from llmops_runbooks.errors import UsageError
@@ -15,13 +16,20 @@ from llmops_runbooks.ports import Cloud
 from llmops_runbooks.settings import Environment
 
 STAGE = "PRE_PRODUCTION_TRAFFIC_SHIFT"
+GATE_STAGES = ("POST_TEST_TRAFFIC_SHIFT", STAGE)
+"""The golden set's, before any user; then before each step of the canary."""
 PAUSE_MINUTES = 1440
 QUICK_PERCENT = 100.0
 
 
-def canary(cloud: Cloud, live: Mapping[str, Any], settings: Environment) -> dict[str, Any]:
-    """A judged release: canary share, bakes, alarms, gate; with manual promotion, a PAUSE."""
-    hooks = [_gate(cloud, live, settings)]
+def canary(
+    cloud: Cloud, live: Mapping[str, Any], settings: Environment, *, other_models: bool = False
+) -> dict[str, Any]:
+    """A judged release: canary share, bakes, alarms, gate; with manual promotion, a PAUSE.
+
+    other_models: the release runs other models than the live one.
+    """
+    hooks = [_gate(cloud, live, settings, other_models)]
     if settings.canary.promotion == "manual":
         hooks.append(_pause())
     return {
@@ -72,7 +80,16 @@ def _pause() -> dict[str, Any]:
     }
 
 
-def _gate(cloud: Cloud, live: Mapping[str, Any], settings: Environment) -> dict[str, Any]:
+def _policy(settings: Environment, other_models: bool) -> dict[str, Any]:
+    """The judge's policy; a release of other models differs in their fingerprints by design."""
+    policy = settings.policy
+    kinds = tuple(kind for kind in policy.contamination if kind != "fingerprint")
+    return (replace(policy, contamination=kinds) if other_models else policy).to_settings()
+
+
+def _gate(
+    cloud: Cloud, live: Mapping[str, Any], settings: Environment, other_models: bool
+) -> dict[str, Any]:
     """The gate's hook with this release's policy; its role comes from where it was last set."""
     hook = next(_gate_hooks(cloud, live), None)
     if hook is None:
@@ -81,14 +98,14 @@ def _gate(cloud: Cloud, live: Mapping[str, Any], settings: Environment) -> dict[
             hint=f"llmops deploy --env {settings.name}",
         )
     details = {
-        "policy": settings.judge.model_dump(mode="json"),
+        "policy": _policy(settings, other_models),
         "callback_seconds": settings.callback_seconds,
     }
     return {
         "targetType": "AWS_LAMBDA",
         "hookTargetArn": hook["hookTargetArn"],
         "roleArn": hook["roleArn"],
-        "lifecycleStages": [STAGE],
+        "lifecycleStages": list(GATE_STAGES),
         "hookDetails": details,
     }
 

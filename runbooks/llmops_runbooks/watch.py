@@ -12,9 +12,19 @@ from dataclasses import dataclass, replace
 
 from llmops_runbooks.errors import CloudError
 from llmops_runbooks.narration import Event, Mark, Tell, silent, stage_of
-from llmops_runbooks.outcome import Decider, decided_by
+from llmops_runbooks.outcome import Decider, decided_by, reason_of
 from llmops_runbooks.ports import GOING_BACK, Cloud, Deployment
-from llmops_runbooks.records import Record, decision, gate_record, last_verdict
+from llmops_runbooks.records import (
+    GOLDEN_STAGE,
+    Record,
+    decision,
+    elapsed_minutes,
+    gate_record,
+    golden_call,
+    held,
+    last_call,
+    last_verdict,
+)
 
 TASKS = "tasks"
 """The step of an event that tells of tasks that ended by themselves."""
@@ -30,6 +40,20 @@ class Look:
     record: Record | None
     decision: Record | None
 
+    @property
+    def held(self) -> str | None:
+        """Why the gate holds the live canary for a person, or None."""
+        live = self.deployment.under_way and 0 < self.deployment.target.weight < 100
+        back = self.deployment.status in GOING_BACK
+        return held(self.record, self.decision) if live and not back else None
+
+    @property
+    def golden(self) -> str | None:
+        """How far the golden set is, while it is asked."""
+        call = last_call(self.record)
+        asked = call and call["stage"] == GOLDEN_STAGE and call["hook_status"] == "IN_PROGRESS"
+        return str(call["reason"]) if call and asked else None
+
 
 @dataclass
 class Watch:
@@ -44,14 +68,18 @@ class Watch:
     _decider: Decider | None = None
     _was_going_back: bool = False
     _looked: bool = False
+    _told_golden: bool = False
     _failures: int = 0
 
     def to_the_end(self, *, hold: bool = True) -> Look:
-        """Looks until the rollout ended; without `hold`, until only a person is waited for."""
+        """Looks until the rollout ended, or the gate waits for a person to decide.
+
+        Without `hold`, until a pause waits for a person, too.
+        """
         while True:
             look, answered = self._patiently()
             left = not hold and bool(look.deployment.pauses) and not answered
-            if left or not look.deployment.under_way:
+            if left or look.held or not look.deployment.under_way:
                 return look
             self.cloud.clock.wait(self.poll_seconds)
 
@@ -60,8 +88,15 @@ class Watch:
         deployment = self._deployment()
         rollout, artifacts = deployment.id, self.cloud.artifacts
         look = Look(deployment, gate_record(artifacts, rollout), decision(artifacts, rollout))
+        self._note_golden(look)
         self._note_decision(look)
-        event = stage_of(deployment, last_verdict(look.record))
+        event = stage_of(
+            deployment,
+            last_verdict(look.record),
+            elapsed_minutes(look.record),
+            held=look.held,
+            golden=look.golden,
+        )
         if event != self._said:
             self._said = event
             self._say(event)
@@ -112,6 +147,15 @@ class Watch:
             text = f"{len(failures)} of the candidate ended: {failures[-1]}"
             self._say(Event(TASKS, text, Mark.WARNING))
 
+    def _note_golden(self, look: Look) -> None:
+        """Says once how the golden set ended, or why there was none to ask."""
+        call = golden_call(look.record)
+        if self._told_golden or call is None or call["hook_status"] == "IN_PROGRESS":
+            return
+        self._told_golden = True
+        passed = call["hook_status"] == "SUCCEEDED"
+        self._say(Event("golden set", call["reason"], Mark.DONE if passed else Mark.FAILED))
+
     def _note_decision(self, look: Look) -> None:
         """The wall time at which a decision first showed; unknown if it was there at first look.
 
@@ -123,7 +167,8 @@ class Watch:
         if self._looked and decider and (self._decider is None or overruled):
             self.decided_wall = self.cloud.clock.wall()
             verdict = last_verdict(look.record) if decider == Decider.GATE else None
-            why = f": {verdict['reason']}" if verdict else ""
+            reason = reason_of(look.record, look.decision, decider)
+            why = f": {reason}" if reason else ""
             self._say(Event("decision", f"by the {decider}{why}", verdict=verdict))
         self._decider, self._was_going_back, self._looked = decider, going_back, True
 

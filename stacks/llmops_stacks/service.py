@@ -19,6 +19,7 @@ from llmops_constructs import (
     Network,
     ServiceAlarms,
 )
+from llmops_constructs.rollout import POST_TEST_TRAFFIC_SHIFT, PRE_PRODUCTION_TRAFFIC_SHIFT
 from llmops_runbooks.coordinates import Coordinates, parameter_name
 from llmops_runbooks.settings import Environment
 from llmops_stacks.base import METRIC_NAMESPACE, EnvironmentStack
@@ -99,6 +100,10 @@ class ServiceStack(EnvironmentStack):
                 environment=environment.name,
                 metric_namespace=METRIC_NAMESPACE,
                 artifact_bucket=below.data.artifacts.bucket,
+                vpc=below.network.vpc,
+                vpc_subnets=below.network.service_subnets,
+                routing=below.routing,
+                tokens=below.data.secrets.tokens,
                 removal_policy=self.removal_policy,
             )
 
@@ -120,7 +125,11 @@ class ServiceStack(EnvironmentStack):
                 final_bake_minutes=canary.final_bake_minutes,
             ),
             alarms=self.alarms.alarms,
-            hook=LambdaHook(function=self.gate.function, details=_gate_details(environment)),
+            hook=LambdaHook(
+                function=self.gate.function,
+                stages=(POST_TEST_TRAFFIC_SHIFT, PRE_PRODUCTION_TRAFFIC_SHIFT),
+                details=_gate_details(environment),
+            ),
             database=below.data.database,
             environment=self._variables(environment),
             secrets={
@@ -186,6 +195,6 @@ class ServiceStack(EnvironmentStack):
 def _gate_details(environment: Environment) -> dict[str, object]:
     """What ECS hands to the gate with every call: the policy, and how soon to ask again."""
     return {
-        "policy": environment.judge.model_dump(mode="json"),
+        "policy": environment.policy.to_settings(),
         "callback_seconds": environment.callback_seconds,
     }

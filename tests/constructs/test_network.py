@@ -35,14 +35,14 @@ def test_no_subnet_gives_public_addresses(connected: Template) -> None:
     assert {subnet["Properties"].get("MapPublicIpOnLaunch", False) for subnet in subnets} == {False}
 
 
-def test_without_nat_gateways_a_task_reaches_registry_logs_secrets_and_s3(
+def test_without_nat_gateways_a_task_and_a_gate_reach_what_they_need_of_aws(
     isolated: Template,
 ) -> None:
     isolated.resource_count_is("AWS::EC2::NatGateway", 0)
     endpoints = isolated.find_resources("AWS::EC2::VPCEndpoint").values()
     kinds = sorted(endpoint["Properties"]["VpcEndpointType"] for endpoint in endpoints)
-    assert kinds == ["Gateway", *["Interface"] * 4]
-    for service in ("ecr.api", "ecr.dkr", "logs", "secretsmanager"):
+    assert kinds == ["Gateway", *["Interface"] * 6]
+    for service in ("ecr.api", "ecr.dkr", "logs", "secretsmanager", "ecs", "monitoring"):
         isolated.has_resource_properties(
             "AWS::EC2::VPCEndpoint",
             {

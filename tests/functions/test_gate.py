@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -12,16 +13,22 @@ import pytest
 
 import llmops_functions
 import llmops_judge
-from llmops_functions import decide, gate
-from llmops_functions.call import Call
+from llmops_functions import awstime, call, decide, gate
 from llmops_functions.record import Record
+from llmops_judge import Judge, Minute, Policy, Sample
+
+BLUE = "arn:aws:ecs:us-east-1:123456789012:service-revision/handbook/handbook/1"
+BASELINE = "1.0.0-aaaaaaaa"
 
 
-@pytest.fixture
-def canary(world: Any) -> Any:
-    """A rollout whose canary took 10 % during 12:01."""
-    assert world.call(green=0, at=0)["hookStatus"] == "SUCCEEDED"
-    return world
+def last(world: Any) -> Any:
+    """The last call of the record."""
+    return world.record()["calls"][-1]
+
+
+def judged(world: Any) -> Any:
+    """The requests that the last verdict rests on."""
+    return last(world)["verdict"]["requests"]
 
 
 def test_the_first_deployment_of_a_service_passes(world: Any) -> None:
@@ -33,26 +40,68 @@ def test_the_first_deployment_of_a_service_passes(world: Any) -> None:
 def test_the_first_step_passes_and_remembers_the_time(world: Any) -> None:
     answer = world.call(green=0, at=0)
     assert answer["hookStatus"] == "SUCCEEDED"
-    assert answer["hookDetails"]["state"] == {"started": world.ecs.now}
+    assert answer["hookDetails"]["state"]["started"] == world.ecs.now
+
+
+def test_the_first_step_remembers_what_the_baseline_did_in_the_hour_before(world: Any) -> None:
+    for minute in (-70, -50, -2):
+        world.traffic(minute, "baseline", 100, errors=1)
+    world.call(green=0, at=0)
+    history = world.record()["history"]
+    assert history["requests"] == 200
+    assert history["counts"]["errors"] == {"0": 198, "1": 2}
+    assert world.details["state"]["history"] == history
+
+
+def test_the_judge_takes_the_history_over(world: Any) -> None:
+    world.traffic(-2, "baseline", 100, errors=1)
+    world.call(green=0, at=0)
+    world.arms(1, n=100)
+    world.call(green=10, at=210)
+    assert "history" not in world.details["state"]
+    assert world.record()["history"]["requests"] == 100
+
+
+def test_a_canary_is_not_started_blind(world: Any) -> None:
+    world.cloudwatch.broken = True
+    assert world.call(green=0, at=0)["hookStatus"] == "IN_PROGRESS"
+    world.cloudwatch.broken = False
+    assert world.call(green=0, at=15)["hookStatus"] == "SUCCEEDED"
+    assert world.details["state"]["failures"] == 0
 
 
 def test_a_bad_canary_is_rolled_back(canary: Any) -> None:
-    for minute in range(1, 4):
-        canary.arms(minute, errors=0.06, poor=0.35)
+    for minute in range(1, 5):
+        canary.arms(minute, errors=0.10, poor=0.35)
     assert canary.call(green=10, at=120)["hookStatus"] == "IN_PROGRESS"
-    answer = canary.call(green=10, at=240)
-    assert answer["hookStatus"] == "FAILED"
-    record = canary.record()
-    assert record["decided_by"] == "gate"
-    assert record["calls"][-1]["verdict"]["decision"] == "rollback"
+    assert canary.call(green=10, at=300)["hookStatus"] == "FAILED"
+    assert canary.record()["decided_by"] == "gate"
+    assert last(canary)["verdict"]["decision"] == "rollback"
+
+
+def test_a_slow_canary_is_rolled_back_by_the_histogram_of_its_latency(canary: Any) -> None:
+    canary.details["policy"]["metrics"]["latency"]["mode"] = "rollback"
+    for minute in range(1, 5):
+        canary.traffic(minute, "baseline", 900)
+        canary.traffic(minute, "canary", 100, latency=900.0)
+    assert canary.call(green=10, at=300)["hookStatus"] == "FAILED"
+    assert last(canary)["reason"].startswith("Latency p95")
 
 
 def test_a_good_canary_is_promoted(canary: Any) -> None:
-    for minute in range(1, 6):
+    for minute in range(1, 20):
         canary.arms(minute)
-    answer = canary.call(green=10, at=360)
-    assert answer["hookStatus"] == "SUCCEEDED"
-    assert canary.record()["calls"][-1]["verdict"]["decision"] == "promote"
+    assert canary.call(green=10, at=1200)["hookStatus"] == "SUCCEEDED"
+    assert last(canary)["verdict"]["decision"] == "promote"
+
+
+def test_a_good_canary_waits_for_the_minutes_that_the_policy_wants(canary: Any) -> None:
+    canary.details["policy"]["minimum_minutes"] = 18
+    for minute in range(1, 25):
+        canary.arms(minute)
+    assert canary.call(green=10, at=1190)["hookStatus"] == "IN_PROGRESS"
+    assert last(canary)["elapsed_minutes"] == 17
+    assert canary.call(green=10, at=1250)["hookStatus"] == "SUCCEEDED"
 
 
 def test_an_undecided_gate_asks_to_be_called_again_after_the_configured_seconds(
@@ -65,20 +114,20 @@ def test_an_undecided_gate_asks_to_be_called_again_after_the_configured_seconds(
 
 
 def test_the_minute_in_which_the_canary_first_served_is_not_judged(canary: Any) -> None:
-    canary.traffic(1, "baseline", requests=900, errors=0, answers=900, poor=90)
-    canary.traffic(1, "canary", requests=3, errors=3)
+    canary.traffic(1, "baseline", 900)
+    canary.traffic(1, "canary", 3, errors=3)
     canary.arms(2, n=500)
     canary.call(green=10, at=240)
-    assert canary.record()["calls"][-1]["verdict"]["requests"] == {"baseline": 450, "canary": 50}
+    assert judged(canary) == {"baseline": 450, "canary": 50}
 
 
 def test_a_minute_that_ended_less_than_a_minute_ago_is_not_judged_yet(canary: Any) -> None:
     canary.arms(1)
     canary.arms(2)
     canary.call(green=10, at=209)  # 12:03:59; minute 2 ended 59 s ago
-    assert sum(canary.record()["calls"][-1]["verdict"]["requests"].values()) == 0
+    assert sum(judged(canary).values()) == 0
     canary.call(green=10, at=210)
-    assert sum(canary.record()["calls"][-1]["verdict"]["requests"].values()) == 1000
+    assert sum(judged(canary).values()) == 1000
 
 
 def test_a_minute_is_never_counted_twice(canary: Any) -> None:
@@ -86,28 +135,81 @@ def test_a_minute_is_never_counted_twice(canary: Any) -> None:
     canary.arms(2, n=100)
     for second in (210, 220, 230):
         canary.call(green=10, at=second)
-    calls = canary.record()["calls"][1:]
-    assert [sum(call["verdict"]["requests"].values()) for call in calls] == [100] * 3
-    assert [interval["start"][11:16] for interval in canary.record()["intervals"]] == [
-        "12:01",
-        "12:02",
-    ]
+        assert sum(judged(canary).values()) == 100
+    starts = [interval["start"][11:16] for interval in canary.record()["intervals"]]
+    assert starts == ["12:01", "12:02"]
 
 
-def test_a_repeated_call_gets_the_same_answer(canary: Any) -> None:
+def test_a_repeated_call_gets_the_same_answer_and_counts_nothing_twice(canary: Any) -> None:
     for minute in range(1, 4):
         canary.arms(minute, n=200)
     event = canary.event(10)
     canary.ecs.now += 300
-    first, second = (gate.answer(Call.parse(event), canary.aws, canary.place) for _ in "ab")
+    first, second = (canary.answer(event) for _ in "ab")
     assert first == second
+    assert sum(judged(canary).values()) == 400
 
 
-def test_without_metrics_the_gate_waits_and_then_rolls_back(canary: Any) -> None:
+def test_a_repeated_call_of_a_rollback_rolls_back_again(canary: Any) -> None:
+    for minute in range(1, 5):
+        canary.arms(minute, errors=0.10)
+    event = canary.event(10)
+    canary.ecs.now += 300
+    assert [canary.answer(event)["hookStatus"] for _ in "ab"] == ["FAILED", "FAILED"]
+
+
+# What becomes of an inconclusive rollout
+
+
+def late(world: Any, **policy: Any) -> Any:
+    """A rollout that saw too little within its ten minutes."""
+    world.details["policy"] |= {"maximum_minutes": 10, **policy}
+    for minute in range(1, 14):
+        world.arms(minute, n=60)
+    return world.call(green=10, at=900)
+
+
+def test_an_inconclusive_rollout_is_held_for_a_person(canary: Any) -> None:
+    answer = late(canary)
+    assert (answer["hookStatus"], answer["callBackDelay"]) == ("IN_PROGRESS", 15)
+    assert last(canary)["verdict"]["decision"] == "inconclusive"
+    assert canary.record()["decided_by"] is None
+
+
+def test_a_held_rollout_is_still_rolled_back_when_it_turns_bad(canary: Any) -> None:
+    late(canary)
+    for minute in range(14, 30):
+        canary.arms(minute, errors=0.15)
+    assert canary.call(green=10, at=1860)["hookStatus"] == "FAILED"
+    assert last(canary)["verdict"]["decision"] == "rollback"
+
+
+def test_a_held_rollout_ends_with_the_operators_word(canary: Any) -> None:
+    late(canary)
+    canary.say("promote")
+    assert canary.call(green=10, at=915)["hookStatus"] == "SUCCEEDED"
+    assert canary.record()["decided_by"] == "operator"
+
+
+def test_an_inconclusive_rollout_is_rolled_back_if_the_policy_says_so(canary: Any) -> None:
+    assert late(canary, inconclusive="rollback")["hookStatus"] == "FAILED"
+    assert last(canary)["verdict"]["decision"] == "inconclusive"
+    assert "rolls back what is inconclusive" in last(canary)["reason"]
+
+
+def test_an_inconclusive_rollout_is_promoted_with_a_warning_if_the_policy_says_so(
+    canary: Any,
+) -> None:
+    assert late(canary, inconclusive="promote")["hookStatus"] == "SUCCEEDED"
+    assert "Promoted without proof" in last(canary)["reason"]
+    assert last(canary)["verdict"]["decision"] == "inconclusive"
+
+
+def test_without_metrics_the_gate_waits_and_then_holds(canary: Any) -> None:
     assert canary.call(green=10, at=300)["hookStatus"] == "IN_PROGRESS"
-    assert canary.call(green=10, at=3500)["hookStatus"] == "IN_PROGRESS"
-    assert canary.call(green=10, at=4300)["hookStatus"] == "FAILED"
-    assert canary.record()["calls"][-1]["verdict"]["decision"] == "inconclusive"
+    assert last(canary)["verdict"]["decision"] == "wait"
+    assert canary.call(green=10, at=4300)["hookStatus"] == "IN_PROGRESS"
+    assert last(canary)["verdict"]["decision"] == "inconclusive"
 
 
 def test_missing_metrics_are_no_promotion_even_if_the_policy_promotes_the_undecided(
@@ -116,44 +218,98 @@ def test_missing_metrics_are_no_promotion_even_if_the_policy_promotes_the_undeci
     canary.details["policy"]["inconclusive"] = "promote"
     assert canary.call(green=10, at=300)["hookStatus"] == "IN_PROGRESS"
     assert canary.call(green=10, at=4300)["hookStatus"] == "FAILED"
+    assert "not without sound data" in last(canary)["reason"]
 
 
-def test_an_undecided_rollout_with_data_ends_as_the_policy_says(canary: Any) -> None:
-    canary.details["policy"] |= {"inconclusive": "promote", "maximum_minutes": 10}
-    for minute in range(1, 14):
-        canary.arms(minute, n=100)
-    assert canary.call(green=10, at=900)["hookStatus"] == "SUCCEEDED"
-    assert canary.record()["calls"][-1]["verdict"]["decision"] == "inconclusive"
+@pytest.mark.parametrize(
+    ("policy", "status"),
+    [("hold", "IN_PROGRESS"), ("promote", "FAILED"), ("rollback", "FAILED")],
+)
+def test_a_canary_without_requests_is_the_routers_fault_and_never_promoted(
+    canary: Any, policy: str, status: str
+) -> None:
+    canary.details["policy"]["inconclusive"] = policy
+    assert canary.call(green=10, at=120)["hookStatus"] == "IN_PROGRESS"
+    for minute in range(1, 6):
+        canary.traffic(minute, "baseline", 900)
+    assert canary.call(green=10, at=420)["hookStatus"] == status
+    verdict = last(canary)["verdict"]
+    assert verdict["decision"] == "inconclusive"
+    assert "sample_ratio" in [guard["guard"] for guard in verdict["guards"]]
+
+
+@pytest.mark.parametrize("policy", ["promote", "rollback"])
+def test_a_metric_for_a_person_to_look_at_holds_whatever_the_policy_does_otherwise(
+    canary: Any, policy: str
+) -> None:
+    canary.details["policy"]["inconclusive"] = policy
+    canary.details["policy"]["metrics"]["latency"]["mode"] = "pause"
+    for minute in range(1, 6):
+        canary.traffic(minute, "baseline", 900)
+        canary.traffic(minute, "canary", 100, latency=900.0)
+    assert canary.call(green=10, at=420)["hookStatus"] == "IN_PROGRESS"
+    verdict = last(canary)["verdict"]
+    assert (verdict["decision"], verdict["hold"]) == ("inconclusive", True)
+
+
+def test_a_mix_of_traffic_that_differs_between_the_arms_is_inconclusive(canary: Any) -> None:
+    for minute in range(1, 8):
+        canary.arms(minute)
+        canary.publish(minute, "baseline", "Requests", [1.0] * 900, feature="faq")
+        canary.publish(minute, "canary", "Requests", [1.0] * 100, feature="search")
+    canary.call(green=10, at=540)
+    guards = [guard["guard"] for guard in last(canary)["verdict"]["guards"]]
+    assert "contamination" in guards
+    assert last(canary)["verdict"]["decision"] == "inconclusive"
+
+
+# Missing data, and what scoring cost
 
 
 def test_a_metric_that_is_not_reported_is_unknown_and_not_zero(canary: Any) -> None:
     for minute in range(1, 6):
-        canary.traffic(minute, "baseline", requests=900, answers=900, poor=90)
-        canary.traffic(minute, "canary", requests=100, answers=100, poor=10)
+        for arm, n in (("baseline", 900), ("canary", 100)):
+            for metric in ("Requests", "Answers"):
+                canary.publish(minute, arm, metric, [1.0] * n)
+            canary.publish(minute, arm, "Quality", [0.9] * n)
     assert canary.call(green=10, at=420)["hookStatus"] == "IN_PROGRESS"
-    errors, quality = canary.record()["calls"][-1]["verdict"]["metrics"]
-    assert errors["canary"] == {"n": 0, "value": None}
-    assert quality["decision"] == "promote"
-    assert canary.record()["intervals"][0]["canary"]["errors"] is None
+    metrics = {each["metric"]: each for each in last(canary)["verdict"]["metrics"]}
+    assert (metrics["errors"]["canary"]["n"], metrics["errors"]["canary"]["value"]) == (0, None)
+    assert metrics["quality"]["canary"]["n"] == 400
+    assert "errors" not in canary.record()["intervals"][0]["canary"]["counts"]
 
 
-def test_a_canary_without_requests_is_the_routers_fault_and_inconclusive(canary: Any) -> None:
-    for minute in range(1, 6):
-        canary.traffic(minute, "baseline", requests=900, errors=0, answers=900, poor=90)
-    assert canary.call(green=10, at=120)["hookStatus"] == "IN_PROGRESS"
-    assert canary.call(green=10, at=420)["hookStatus"] == "FAILED"
-    verdict = canary.record()["calls"][-1]["verdict"]
-    assert verdict["decision"] == "inconclusive"
-    assert "the router was told 10.0 %" in verdict["reason"]
+def test_what_scoring_cost_is_added_up_once(canary: Any) -> None:
+    canary.arms(1, n=100)
+    canary.arms(2, n=100)
+    canary.publish(1, "baseline", "ScoringSpend", [100.0, 50.0])
+    canary.publish(2, "canary", "ScoringSpend", [25.0])
+    for second in (150, 210, 220):
+        canary.call(green=10, at=second)
+    assert canary.record()["spend"] == {"baseline": 150, "canary": 25}
+
+
+def test_a_rollout_without_scoring_reports_no_spend(canary: Any) -> None:
+    canary.arms(1, n=100)
+    canary.call(green=10, at=210)
+    assert canary.record()["spend"] is None
+
+
+# The operator's word
 
 
 @pytest.mark.parametrize(("word", "status"), [("promote", "SUCCEEDED"), ("rollback", "FAILED")])
-def test_the_operators_word_overrules_the_judge(canary: Any, word: str, status: str) -> None:
+def test_the_operators_word_overrules_the_judge_at_the_next_call(
+    canary: Any, word: str, status: str
+) -> None:
     canary.arms(1, n=100)
+    assert canary.call(green=10, at=225)["hookStatus"] == "IN_PROGRESS"
     canary.say(word)
     assert canary.call(green=10, at=240)["hookStatus"] == status
     record = canary.record()
     assert (record["decided_by"], record["decision"]["by"]) == ("operator", "ana")
+    assert last(canary)["reason"] == f"ana decided: {word} (because)."
+    assert last(canary)["verdict"]["decision"] == "wait"
 
 
 def test_the_operators_rollback_counts_before_the_canary_has_traffic(world: Any) -> None:
@@ -161,16 +317,22 @@ def test_the_operators_rollback_counts_before_the_canary_has_traffic(world: Any)
     assert world.call(green=0, at=0)["hookStatus"] == "FAILED"
 
 
-def test_the_operators_word_counts_when_metrics_cannot_be_read(canary: Any) -> None:
+@pytest.mark.parametrize("what", ["cloudwatch", "ecs"])
+def test_the_operators_word_counts_when_nothing_else_can_be_read(canary: Any, what: str) -> None:
     canary.say("rollback")
-    canary.aws = gate.Aws(canary.ecs, None, canary.aws.s3)
+    getattr(canary, what).broken = True
     assert canary.call(green=10, at=240)["hookStatus"] == "FAILED"
     assert canary.record()["decided_by"] == "operator"
 
 
-def test_a_word_that_is_none_is_not_a_decision(canary: Any) -> None:
-    canary.put("decision.json", '{"decision": "maybe"}')
+@pytest.mark.parametrize("text", ['{"decision": "maybe"}', "[1]", "promote"])
+def test_a_word_that_is_none_is_not_a_decision(canary: Any, text: str) -> None:
+    canary.put("rollouts/Rollout1/decision.json", text)
     assert canary.call(green=10, at=240)["hookStatus"] == "IN_PROGRESS"
+    assert "decision.json" in last(canary)["reason"]
+
+
+# Failures of its own
 
 
 def test_a_gate_that_cannot_read_asks_again_and_fails_in_the_end(canary: Any) -> None:
@@ -180,9 +342,9 @@ def test_a_gate_that_cannot_read_asks_again_and_fails_in_the_end(canary: Any) ->
         for number in range(decide.MAXIMUM_FAILURES)
     ]
     assert statuses == ["IN_PROGRESS"] * (decide.MAXIMUM_FAILURES - 1) + ["FAILED"]
-    last = canary.record()["calls"][-1]
-    assert "ECS did not answer" in last["reason"]
-    assert last["verdict"] is None
+    assert "ECS did not answer" in last(canary)["reason"]
+    assert last(canary)["verdict"] is None
+    assert canary.record()["baseline"]["release"] == BASELINE
 
 
 def test_one_good_call_forgets_the_failures_before_it(canary: Any) -> None:
@@ -195,7 +357,7 @@ def test_one_good_call_forgets_the_failures_before_it(canary: Any) -> None:
 def test_a_policy_that_makes_no_sense_is_never_a_success(canary: Any) -> None:
     canary.details["policy"]["alpha"] = 7
     assert canary.call(green=10, at=120)["hookStatus"] == "IN_PROGRESS"
-    assert "alpha is 7" in canary.record()["calls"][-1]["reason"]
+    assert "alpha is 7" in last(canary)["reason"]
 
 
 def test_a_record_that_cannot_be_written_changes_no_verdict_and_is_made_up_for(
@@ -212,8 +374,155 @@ def test_a_record_that_cannot_be_written_changes_no_verdict_and_is_made_up_for(
     assert starts == ["12:01", "12:02", "12:03"]
 
 
+def test_a_call_without_time_left_answers_without_the_record(canary: Any) -> None:
+    canary.seconds_left = lambda: 1.0
+    assert canary.call(green=10, at=210)["hookStatus"] == "IN_PROGRESS"
+    assert len(canary.record()["calls"]) == 1
+
+
 def _refused(self: Any, content: Any) -> None:
     raise PermissionError("refused")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"lifecycleStage": "PRE_PRODUCTION_TRAFFIC_SHIFT"},
+        {"lifecycleStage": "PRE_PRODUCTION_TRAFFIC_SHIFT", "executionDetails": "x"},
+        {"lifecycleStage": "POST_TEST_TRAFFIC_SHIFT", "hookDetails": "{", "resourceArn": 7},
+    ],
+)
+def test_a_call_that_cannot_be_understood_is_never_a_success_and_ends(
+    world: Any, event: dict[str, Any]
+) -> None:
+    statuses = []
+    for _ in range(decide.MAXIMUM_FAILURES):
+        answer = world.answer(event)
+        statuses.append(answer["hookStatus"])
+        event = {**event, "hookDetails": answer["hookDetails"]}
+    assert statuses == ["IN_PROGRESS"] * (decide.MAXIMUM_FAILURES - 1) + ["FAILED"]
+
+
+@pytest.mark.parametrize("event", [None, "text", ["list"], {"lifecycleStage": call.STAGES[1]}])
+def test_a_gate_without_its_environment_never_raises_and_never_passes(
+    event: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ARTIFACT_BUCKET", raising=False)
+    monkeypatch.setattr(gate, "_aws", lambda: None)
+    assert gate.handler(event, None)["hookStatus"] == "IN_PROGRESS"
+
+
+# Memory
+
+
+def told(world: Any) -> Any:
+    """What the last call said, apart from when."""
+    return {key: value for key, value in last(world).items() if key != "at"}
+
+
+def rollout(world: Any, lose: Any) -> list[Any]:
+    """What a whole rollout's calls say, if the state is treated so before each call."""
+    world.traffic(-2, "baseline", 500, errors=3)
+    world.call(green=0, at=0)
+    for minute in range(1, 12):
+        world.arms(minute, n=400, errors=0.05 if minute > 6 else 0.0)
+    said = []
+    for second in range(120, 780, 55):
+        lose(world.details)
+        world.call(green=10, at=second)
+        said.append(told(world))
+    return said
+
+
+def _keep(details: dict[str, Any]) -> None: ...
+
+
+def _lose(details: dict[str, Any]) -> None:
+    details.pop("state", None)
+
+
+def _lose_the_policy_too(details: dict[str, Any]) -> None:
+    details.clear()
+
+
+def _damage(details: dict[str, Any]) -> None:
+    details["state"] = {**details["state"], "judge": {"minutes": "many"}}
+
+
+def _cut(details: dict[str, Any]) -> None:
+    details["state"] = {k: v for k, v in details["state"].items() if k not in ("judge", "history")}
+
+
+def _garble(details: dict[str, Any]) -> None:
+    details["state"] = "gone"
+
+
+@pytest.mark.parametrize("lose", [_lose, _lose_the_policy_too, _damage, _cut, _garble])
+def test_a_gate_that_lost_its_memory_finds_it_in_the_record(world: Any, lose: Any) -> None:
+    expected = rollout(world, _keep)
+    world.details = {**world.details, "policy": world.record()["policy"]}
+    world.details.pop("state")
+    for name in ("gate.json", "golden.json"):
+        world.aws.s3.delete_object(Bucket="handbook-artifacts", Key=f"rollouts/Rollout1/{name}")
+    world.cloudwatch.values.clear()
+    assert rollout(world, lose) == expected
+    assert expected[-1]["hook_status"] == "FAILED"
+
+
+def test_a_state_that_is_too_large_is_not_handed_around_and_found_again(
+    canary: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call, "MAXIMUM_STATE_BYTES", 1000)
+    for minute in range(1, 7):
+        canary.arms(minute, n=200)
+    for second in (210, 270, 330, 390):
+        state = canary.call(green=10, at=second)["hookDetails"]["state"]
+        assert "judge" not in state
+    assert judged(canary) == {"baseline": 720, "canary": 80}
+
+
+def test_without_record_and_state_the_minutes_are_read_again_from_the_first(
+    canary: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call, "MAXIMUM_STATE_BYTES", 1000)
+    monkeypatch.setattr(Record, "write", _refused)
+    for minute in range(1, 7):
+        canary.arms(minute, n=200)
+    for second in (210, 270, 390):
+        canary.call(green=10, at=second)
+    monkeypatch.undo()
+    canary.call(green=10, at=400)
+    assert judged(canary) == {"baseline": 720, "canary": 80}
+
+
+def test_the_state_of_an_hour_is_small(canary: Any) -> None:
+    for minute in range(1, 62):
+        canary.traffic(minute, "baseline", 45, latency=400.0 + minute)
+        canary.traffic(minute, "canary", 5, latency=500.0 + 3 * minute)
+    answer = canary.call(green=10, at=3790)
+    assert "judge" in answer["hookDetails"]["state"]
+    assert len(json.dumps(answer)) < call.MAXIMUM_STATE_BYTES
+
+
+def test_the_record_replays_to_the_same_verdicts(world: Any) -> None:
+    rollout(world, _keep)
+    record = world.record()
+    policy = Policy.from_settings(record["policy"])
+    judge = Judge(policy, record["weight"])
+    verdicts = [each for each in record["calls"] if each["verdict"]]
+    assert len(verdicts) > 5
+    for each in verdicts:
+        memory = judge.start(decide.history_of(record["history"]))
+        for interval in record["intervals"]:
+            end = awstime.iso(awstime.epoch(interval["start"]) + interval["seconds"])
+            if record["begin"] <= interval["start"] and end <= each["through"]:
+                sides = (Sample.from_json(interval[arm]) for arm in ("baseline", "canary"))
+                memory = judge.minute(memory, Minute(*sides))
+        found = judge.verdict(memory, elapsed_minutes=each["elapsed_minutes"]).to_json()
+        assert found == each["verdict"]
+
+
+# The way back
 
 
 @pytest.mark.parametrize("stage", ["PRODUCTION_TRAFFIC_SHIFT", "TEST_TRAFFIC_SHIFT"])
@@ -221,9 +530,54 @@ def test_a_hook_called_again_during_a_rollback_passes(stage: str) -> None:
     assert gate.handler({"lifecycleStage": stage}, None) == {"hookStatus": "SUCCEEDED"}
 
 
+@pytest.mark.parametrize("stage", call.STAGES)
+@pytest.mark.parametrize(
+    "status", ["ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS", "STOP_REQUESTED", "STOPPED"]
+)
+def test_a_rollout_on_its_way_back_is_let_through_whatever_was_said(
+    canary: Any, stage: str, status: str
+) -> None:
+    canary.say("rollback")
+    canary.ecs.status = status
+    assert canary.call(green=0, at=240, stage=stage)["hookStatus"] == "SUCCEEDED"
+
+
+def test_the_way_back_looks_like_a_first_call_and_is_let_through(canary: Any) -> None:
+    """Even if ECS itself cannot be asked: the canary had a weight, and has none now."""
+    for minute in range(1, 5):
+        canary.arms(minute, errors=0.10)
+    assert canary.call(green=10, at=300)["hookStatus"] == "FAILED"
+    canary.ecs.broken = True
+    for number in range(decide.MAXIMUM_FAILURES + 2):
+        assert canary.call(green=0, at=310 + number)["hookStatus"] == "SUCCEEDED"
+    assert canary.record()["decided_by"] == "gate"
+
+
+def test_the_way_back_is_let_through_without_memory_too(canary: Any) -> None:
+    canary.arms(1, n=100)
+    canary.call(green=10, at=210)
+    canary.details.pop("state")
+    canary.say("rollback")
+    assert canary.call(green=0, at=240)["hookStatus"] == "SUCCEEDED"
+
+
 def test_revisions_of_one_release_cannot_be_compared_and_pass(canary: Any) -> None:
-    canary.ecs.releases = dict.fromkeys(canary.ecs.releases, "1.0.0-aaaaaaaa")
+    canary.ecs.releases = dict.fromkeys(canary.ecs.releases, BASELINE)
     assert canary.call(green=10, at=120)["hookStatus"] == "SUCCEEDED"
+
+
+# The record
+
+
+def test_of_calls_that_say_the_same_the_first_and_the_last_are_kept(canary: Any) -> None:
+    canary.arms(1, n=100)
+    canary.arms(2, n=100)
+    for second in (210, 220, 230, 260):
+        canary.call(green=10, at=second)
+    canary.arms(3, n=100)
+    canary.call(green=10, at=290)
+    times = [each["at"][14:19] for each in canary.record()["calls"][1:]]
+    assert times == ["04:00", "04:50", "05:20"]
 
 
 def test_the_record_tells_releases_weights_policy_and_intervals(canary: Any) -> None:
@@ -231,19 +585,46 @@ def test_the_record_tells_releases_weights_policy_and_intervals(canary: Any) -> 
         canary.arms(minute, errors=0.06)
     canary.call(green=10, at=240)
     record = canary.record()
-    assert record["schema"] == 1
+    assert set(record) == {
+        *("schema", "rollout", "service", "environment", "baseline", "canary", "policy"),
+        *("weight", "begin", "history", "golden", "spend", "calls", "intervals", "decision"),
+        "decided_by",
+    }
+    assert record["schema"] == 2
     assert record["rollout"].endswith("Rollout1")
-    assert record["baseline"]["release"] == "1.0.0-aaaaaaaa"
+    assert record["baseline"] == {"release": BASELINE, "revision": BLUE}
     assert record["canary"]["release"] == "1.1.0-bbbbbbbb"
-    assert record["policy"]["error_margin"] == 0.03
-    assert [call["weights"]["canary"] for call in record["calls"]] == [0, 10]
-    assert record["intervals"][1]["canary"]["errors"] == 6
+    assert record["policy"] == Policy.from_settings(canary.details["policy"]).to_settings()
+    assert (record["weight"], record["begin"][11:16]) == (0.1, "12:02")
+    assert [each["weights"]["canary"] for each in record["calls"]] == [0, 10]
+    assert record["calls"][1]["through"][11:16] == "12:03"
+    assert record["intervals"][1]["canary"]["counts"]["errors"] == {"0": 94, "1": 6}
     assert record["intervals"][1]["seconds"] == 60
 
 
-def test_the_clients_are_made_once(world: Any) -> None:
+def test_a_step_to_another_weight_is_judged_from_its_own_beginning(canary: Any) -> None:
+    for minute in range(1, 12):
+        canary.arms(minute, n=50)
+    canary.call(green=10, at=300)
+    assert canary.record()["begin"][11:16] == "12:02"
+    canary.call(green=20, at=345)
+    record = canary.record()
+    assert (record["weight"], record["begin"]) == (0.2, None)
+    canary.call(green=20, at=600)
+    assert canary.record()["begin"][11:16] == "12:07"
+
+
+def test_a_record_of_another_schema_is_begun_anew(canary: Any) -> None:
+    canary.put("rollouts/Rollout1/gate.json", '{"schema": 1, "calls": [], "intervals": []}')
+    canary.call(green=10, at=210)
+    assert (canary.record()["schema"], len(canary.record()["calls"])) == (2, 1)
+
+
+def test_the_clients_are_made_once_and_give_up_before_the_function_does(world: Any) -> None:
     gate._aws.cache_clear()
     assert gate._aws() is gate._aws()
+    for client in vars(gate._aws()).values():
+        assert client.meta.config.read_timeout == 5
     gate._aws.cache_clear()
 
 

@@ -46,11 +46,14 @@ def test_the_function_runs_the_gate(local: Any) -> None:
     properties = function["Properties"]
     assert properties["Handler"] == "llmops_functions.gate.handler"
     assert properties["Runtime"] == "python3.13"
-    assert properties["Timeout"] == 30
+    assert properties["Timeout"] == 25
     assert set(properties["Environment"]["Variables"]) == {
         "ARTIFACT_BUCKET",
         "METRIC_NAMESPACE",
         "SERVICE_NAME",
         "ENVIRONMENT",
+        "TEST_URL",
+        "SERVICE_URL",
+        "TOKEN_SECRET_ARN",
     }
     assert list(Path(local.folder).glob("asset.*/llmops_functions/__init__.py"))

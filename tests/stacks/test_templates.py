@@ -95,11 +95,28 @@ def test_the_container_gets_what_the_service_is_promised(local: Assembly) -> Non
     assert container["Image"] == {"Ref": "ImageUri"}
 
 
+def test_the_gate_is_asked_before_any_user_and_before_each_step(local: Assembly) -> None:
+    (service,) = local.resources("AWS::ECS::Service").values()
+    (hook,) = service["Properties"]["DeploymentConfiguration"]["LifecycleHooks"]
+    assert hook["LifecycleStages"] == ["POST_TEST_TRAFFIC_SHIFT", "PRE_PRODUCTION_TRAFFIC_SHIFT"]
+
+
+def test_the_gate_is_where_it_reaches_the_test_listener(local: Assembly, prod: Assembly) -> None:
+    for assembly in (local, prod):
+        (function,) = assembly.resources("AWS::Lambda::Function").values()
+        assert len(function["Properties"]["VpcConfig"]["SubnetIds"]) == 2
+        endpoints = assembly.resources("AWS::EC2::VPCEndpoint").values()
+        gateways = assembly.resources("AWS::EC2::NatGateway")
+        services = {str(each["Properties"]["ServiceName"]) for each in endpoints}
+        ways = {name for name in ("ecs", "monitoring") if any(name in each for each in services)}
+        assert gateways or ways == {"ecs", "monitoring"}
+
+
 def test_the_gate_is_told_the_policy(local: Assembly) -> None:
     (service,) = local.resources("AWS::ECS::Service").values()
     (hook,) = service["Properties"]["DeploymentConfiguration"]["LifecycleHooks"]
     assert json.loads(hook["HookDetails"]) == {
-        "policy": local.environment.judge.model_dump(mode="json"),
+        "policy": local.environment.policy.to_settings(),
         "callback_seconds": local.environment.callback_seconds,
     }
 

@@ -13,6 +13,7 @@ from llmops_runbooks.memory.stores import (
     MemoryAlarms,
     MemoryArtifacts,
     MemoryClock,
+    MemoryHistories,
     MemoryMetrics,
     MemoryRegistry,
     MemoryRouting,
@@ -68,6 +69,7 @@ class MemoryCloud:
         )
         self.alarms = MemoryAlarms(where.alarms)
         self.metrics = MemoryMetrics()
+        self.histories = MemoryHistories()
         self.gate = ScriptedGate(self.clock, self.artifacts)
         self.ecs = MemoryEcs(
             self.clock,
@@ -95,5 +97,6 @@ class MemoryCloud:
             routing=self.routing,
             alarms=self.alarms,
             metrics=self.metrics,
+            histories=self.histories,
             clock=self.clock,
         )

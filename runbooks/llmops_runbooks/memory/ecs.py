@@ -189,6 +189,7 @@ class MemoryEcs:
         for stage in ("SCALE_UP", "POST_SCALE_UP", "TEST_TRAFFIC_SHIFT"):
             yield from self._stage(rollout, stage)
         self._show(rollout, target=replace(rollout.view.target, running=2))
+        yield from self._golden(rollout)
         yield from self._hooks(rollout)
         self._shift(rollout, float(settings["canaryConfiguration"]["canaryPercent"]))
         for _ in range(self.behaviour.canary_looks):
@@ -219,6 +220,18 @@ class MemoryEcs:
         if "PAUSE" in kinds:
             yield from self._pause(rollout)
         self._show(rollout, hooks=())
+
+    def _golden(self, rollout: _Rollout) -> Script:
+        """The gate at the stage where the test listener forwards to the target."""
+        stage = "POST_TEST_TRAFFIC_SHIFT"
+        hooks = rollout.view.configuration["lifecycleHooks"]
+        if not any(stage in hook["lifecycleStages"] for hook in hooks):
+            return
+        self._show(rollout, stage=stage)
+        while (said := self.gate.ask_golden(rollout.view.id)) == "IN_PROGRESS":
+            yield
+        if said == "FAILED":
+            yield from self._back(rollout, _hook_failed(self._coordinates.gate_function_arn, stage))
 
     def _ask_gate(self, rollout: _Rollout) -> str:
         said = self.gate.ask(rollout.view.id, rollout.view.target.weight)
@@ -311,8 +324,8 @@ def _time(moment: datetime | None) -> datetime:
     return moment
 
 
-def _hook_failed(function: str) -> str:
+def _hook_failed(function: str, stage: str = "PRE_PRODUCTION_TRAFFIC_SHIFT") -> str:
     return (
-        "Service deployment rolled back because PRE_PRODUCTION_TRAFFIC_SHIFT lifecycle hook(s) "
+        f"Service deployment rolled back because {stage} lifecycle hook(s) "
         f"failed. Lifecycle hook target {function} returned FAILED status."
     )

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmops_runbooks.image import digest
 from llmops_runbooks.ports import RemoteImage
+
+if TYPE_CHECKING:
+    from llmops_judge.observations import History
+    from llmops_judge.policy import Metric
 
 START = datetime(2026, 1, 5, 12, 0, tzinfo=UTC)
 
@@ -115,6 +119,27 @@ class MemoryMetrics:
         self, *, service: str, environment: str, release: str, start: datetime, end: datetime
     ) -> list[dict[str, Any]]:
         return self.by_release.get(release, [])
+
+
+class MemoryHistories:
+    """Histories by release."""
+
+    def __init__(self) -> None:
+        self.by_release: dict[str, History] = {}
+
+    def history(
+        self,
+        metrics: Sequence[Metric],
+        *,
+        service: str,
+        environment: str,
+        release: str,
+        start: datetime,
+        end: datetime,
+    ) -> History:
+        from llmops_judge.observations import History
+
+        return self.by_release.get(release, History())
 
 
 def _parsed(manifest: bytes) -> dict[str, Any]:
