@@ -28,8 +28,9 @@ def help_of(*words: str) -> str:
 def page() -> str:
     """The whole page."""
     parts = ["# Commands", "Made by `docs/make_cli.py` from the commands themselves.", EPILOG]
-    for name in COMMANDS:
-        parts += [f"## llmops {name}", f"```text\n{help_of(name)}\n```"]
+    for name, entry in COMMANDS.items():
+        for words in [(name,), *((name, word) for word in entry.words)]:
+            parts += [f"## llmops {' '.join(words)}", f"```text\n{help_of(*words)}\n```"]
     return "\n\n".join(parts) + "\n"
 
 

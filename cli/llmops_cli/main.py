@@ -26,11 +26,13 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a command is, and the line the overview shows for it."""
+    """Where a command is, and the line the overview shows for it; `words`: those that follow it,
+    if it is a group."""
 
     module: str
     function: str
     line: str
+    words: tuple[str, ...] = ()
 
 
 COMMANDS = {
@@ -41,8 +43,15 @@ COMMANDS = {
     "promote": Entry("promote", "promote", "Give the canary the rest of the traffic."),
     "rollback": Entry("rollback", "rollback", "Go back to what served before."),
     "history": Entry("history", "history", "The rollouts, newest first, each with its true end."),
+    "explain": Entry("explain", "explain", "Why a rollout ended as it did, and what it rests on."),
     "traffic": Entry("traffic", "traffic", "Send questions, and check every answer."),
     "rehearse": Entry("rehearse", "rehearse", "Rehearse a bad and a good release, end to end."),
+    "judge": Entry(
+        "judge",
+        "judge",
+        "Check the judge's policy, simulate it, replay verdicts.",
+        ("lint", "simulate", "replay"),
+    ),
     "down": Entry("local", "down", "Stop the local cloud and everything it started."),
 }
 
@@ -103,6 +112,8 @@ def _as_usage_error(error: Any) -> UsageError:
 
 def _command(name: str, entry: Entry) -> Any:
     function = getattr(importlib.import_module(f"{PACKAGE}.{entry.module}"), entry.function)
+    if isinstance(function, typer.Typer):
+        return typer.main.get_command(function)
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     single.command(name, help=None if function.__doc__ else entry.line)(function)
     return typer.main.get_command(single)

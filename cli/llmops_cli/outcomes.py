@@ -7,6 +7,7 @@ import json
 import typer
 
 from llmops_cli.render import Screen
+from llmops_runbooks.narration import WORDS as DECIDE
 from llmops_runbooks.outcome import Outcome, Result
 
 WORDS = {
@@ -28,6 +29,8 @@ def end(screen: Screen, found: Result) -> None:
 
 def lines(found: Result) -> list[str]:
     """The outcome in words: what, who decided, why, where the evidence is."""
+    if found.held:
+        return [f"{found.release} is waiting for a person: {found.reason}", f"decide: {DECIDE}"]
     told = [f"{found.release} {WORDS[found.outcome]}"]
     if found.decided_by:
         told.append(f"decided by the {found.decided_by}{_why(found)}")
@@ -39,6 +42,6 @@ def lines(found: Result) -> list[str]:
 
 
 def _why(found: Result) -> str:
-    if found.decided_by == "gate" and found.verdict:
-        return f": {found.verdict['reason']}"
+    if found.decided_by == "gate" and found.reason:
+        return f": {found.reason}"
     return f": {found.status_reason}" if found.status_reason else ""

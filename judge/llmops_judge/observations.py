@@ -1,56 +1,71 @@
-"""What the judge reads: tallies of good and bad outcomes per arm, of one request or one minute."""
+"""What the judge reads: how many outcomes of each arm fell into which cell, minute by minute."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal
 
 Arm = Literal["baseline", "canary"]
+ARMS: tuple[Arm, Arm] = ("baseline", "canary")
+
+Counts = Mapping[int, float]
+"""Cell (see `llmops_judge.scales`) -> how many outcomes; fractions are expected counts."""
+
+NONE: Counts = {}
 
 
-class Tally(NamedTuple):
-    """`n` outcomes of which `bad` were bad. Additive; fractions are expected counts."""
-
-    n: float = 0
-    bad: float = 0
-
-    def plus(self, other: Tally) -> Tally:
-        """Both tallies together."""
-        return Tally(self.n + other.n, self.bad + other.bad)
-
-    @property
-    def rate(self) -> float | None:
-        """Share of bad outcomes, 0 to 1; None when nothing was seen."""
-        return self.bad / self.n if self.n else None
+def size(counts: Counts) -> float:
+    """How many outcomes were counted."""
+    return sum(counts.values())
 
 
-class Pair(NamedTuple):
-    """One metric's tallies of both arms."""
-
-    baseline: Tally = Tally()
-    canary: Tally = Tally()
-
-    def plus(self, other: Pair) -> Pair:
-        """Both pairs together, arm by arm."""
-        return Pair(self.baseline.plus(other.baseline), self.canary.plus(other.canary))
-
-    @property
-    def pooled(self) -> Tally:
-        """The outcomes of both arms, labels forgotten."""
-        return self.baseline.plus(self.canary)
+def plus(one: Counts, other: Counts) -> dict[int, float]:
+    """Both counts together."""
+    both = dict(one)
+    for cell, count in other.items():
+        both[cell] = both.get(cell, 0) + count
+    return both
 
 
 @dataclass(frozen=True)
 class Sample:
     """One arm in one interval.
 
-    A metric that could not be read is absent from `tallies` (unknown), which is not the same as
-    `Tally(0, 0)` (nothing happened): an absent metric is skipped, in both arms.
+    requests: how many it served.
+    counts: metric -> its outcomes. A metric that could not be read is absent (unknown), which is
+        not the same as `{}` (nothing happened): an absent metric is skipped, in both arms.
+    labels: kind of label -> label -> requests that carried it, for the contamination guards:
+        {"feature": {"faq": 12}, "fingerprint": {"fp_1": 12}, "cache": {"hit": 3, "miss": 9}}.
     """
 
     requests: int = 0
-    tallies: Mapping[str, Tally] = field(default_factory=dict)
+    counts: Mapping[str, Counts] = field(default_factory=dict)
+    labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON value; cells are text there."""
+        return {
+            "requests": self.requests,
+            "counts": {
+                metric: {str(cell): count for cell, count in sorted(counts.items())}
+                for metric, counts in self.counts.items()
+            },
+            "labels": {kind: dict(labels) for kind, labels in self.labels.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Sample:
+        """The sample of `to_json`'s value."""
+        return cls(
+            requests=value["requests"],
+            counts={
+                metric: {int(cell): count for cell, count in counts.items()}
+                for metric, counts in value["counts"].items()
+            },
+            labels=value.get("labels") or {},
+        )
 
 
 @dataclass(frozen=True)
@@ -60,15 +75,53 @@ class Minute:
     baseline: Sample = Sample()
     canary: Sample = Sample()
 
-    def pair(self, metric: str) -> Pair | None:
-        """The metric's tallies, or None if either arm had requests and did not report it."""
-        if _unknown(self.baseline, metric) or _unknown(self.canary, metric):
+    def pair(self, metric: str) -> tuple[Counts, Counts] | None:
+        """The counts (baseline, canary); None if an arm with requests did not report the metric."""
+        if any(sample.requests and metric not in sample.counts for sample in self):
             return None
-        empty = Tally()
-        return Pair(
-            self.baseline.tallies.get(metric, empty), self.canary.tallies.get(metric, empty)
-        )
+        return self.baseline.counts.get(metric, NONE), self.canary.counts.get(metric, NONE)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return iter((self.baseline, self.canary))
 
 
-def _unknown(sample: Sample, metric: str) -> bool:
-    return sample.requests > 0 and metric not in sample.tallies
+@dataclass(frozen=True)
+class History:
+    """What the baseline did before the rollout: the judge's first idea of what is normal.
+
+    requests: how many it served in that time; counts: metric -> its outcomes.
+    """
+
+    requests: int = 0
+    counts: Mapping[str, Counts] = field(default_factory=dict)
+
+
+Stored = Sequence[Sequence[float]]
+"""Counts as a state keeps them: runs of a cell and the counts of it and of those above it."""
+
+
+def to_cells(counts: Mapping[str, float] | Stored) -> dict[int, float]:
+    """Counts as a state has them, or as a file, with text for cells."""
+    if isinstance(counts, Mapping):
+        return {int(cell): count for cell, count in counts.items()}
+    return {
+        int(run[0]) + step: count for run in counts for step, count in enumerate(run[1:]) if count
+    }
+
+
+def to_text(counts: Counts) -> dict[str, float]:
+    """Counts as a file has them, cells in order."""
+    return {str(cell): counts[cell] for cell in sorted(counts)}
+
+
+def to_runs(counts: Counts) -> list[list[float]]:
+    """Counts as a state keeps them; a gap of more than two cells begins a new run."""
+    runs: list[list[float]] = []
+    for cell in sorted(cell for cell, count in counts.items() if count):
+        gap = cell - (runs[-1][0] + len(runs[-1]) - 1) if runs else math.inf
+        if gap <= 2:
+            runs[-1].extend([0] * int(gap))
+            runs[-1].append(counts[cell])
+        else:
+            runs.append([cell, counts[cell]])
+    return runs

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def total(logs: Sequence[float]) -> float:
     """Logarithm of the sum of wealths given by their logarithms."""
     highest = max(logs)
+    if highest == -math.inf:
+        return highest
     return highest + math.log(sum(math.exp(log - highest) for log in logs))
 
 
@@ -20,3 +22,13 @@ def mean(logs: Sequence[float]) -> float:
 def value(log: float) -> float:
     """The wealth itself, to four digits, capped at 1e300."""
     return float(f"{math.exp(min(log, 690.0)):.4g}")
+
+
+def stored(logs: Iterable[float]) -> list[float]:
+    """The logarithms as a state keeps them: four decimals, rounded down, so that nothing is won."""
+    return [short(log) for log in logs]
+
+
+def short(log: float) -> float:
+    """One of them."""
+    return math.floor(log * 1e4) / 1e4

@@ -1,94 +1,182 @@
-"""The reason of a verdict: one sentence with both numbers."""
+"""The reason of a verdict: one sentence with both arms' figures, the evidence and its bound."""
 
 from __future__ import annotations
 
-from llmops_judge.policy import Policy
-from llmops_judge.verdict import MetricVerdict, Verdict
+from dataclasses import dataclass
+
+from llmops_judge import figures
+from llmops_judge.policy import Metric, Policy
+from llmops_judge.verdict import GuardName, MetricVerdict, Verdict
+
+Pairs = list[tuple[Metric, MetricVerdict]]
+
+UNFIT = frozenset[GuardName](("sample_ratio", "contamination"))
+"""Guards that say the arms cannot be compared."""
 
 
-def reason(policy: Policy, weight: float, verdict: Verdict) -> str:
+@dataclass(frozen=True)
+class Progress:
+    """What a sentence needs beside the verdict.
+
+    peak: the highest evidence of the family so far. elapsed_minutes: of canary traffic.
+    weight: the canary's share of the requests.
+    """
+
+    peak: float
+    elapsed_minutes: float
+    weight: float
+
+
+def reason(policy: Policy, verdict: Verdict, progress: Progress) -> str:
     """Why the decision is what it is, or what it still waits for."""
     if verdict.decision == "rollback":
-        return _worse(policy, verdict)
+        return _guard(verdict, "limit") or _worse(policy, verdict, progress)
     if verdict.decision == "promote":
         return _harmless(policy, verdict)
-    if verdict.share.value >= verdict.share.bound:
-        return _share_is_off(weight, verdict.requests)
-    return _undecided(policy, verdict)
+    unfit = next((guard.text for guard in verdict.guards if guard.guard in UNFIT), None)
+    if unfit is not None:
+        return unfit
+    if verdict.hold:
+        return _paused(policy, verdict)
+    sentence = _open_question(policy, verdict, progress)
+    if verdict.decision == "inconclusive":
+        sentence = f"No decision within {_budget(policy, progress)}: {_lowered(sentence)}"
+    return sentence
 
 
-def _worse(policy: Policy, verdict: Verdict) -> str:
-    worst = max(_deciding(policy, verdict), key=lambda metric: metric.against.value)
-    return (
-        f"{_arms(worst).capitalize()}: evidence {_number(worst.against.value)} that the canary "
-        f"is worse, past the bound of {_number(worst.against.bound)}."
+def warning(metric: Metric, verdict: MetricVerdict) -> str:
+    """A metric that only warns and whose evidence is past its bound."""
+    return figures.sentence(f"{_evidence(metric, verdict)}; this metric only warns")
+
+
+def _worse(policy: Policy, verdict: Verdict, progress: Progress) -> str:
+    gating = _gating(policy, verdict)
+    metric, worst = max(gating, key=lambda pair: pair[1].against.value)
+    bound = figures.number(verdict.family.bound)
+    if len(gating) == 1:
+        peak = figures.number(progress.peak)
+        return figures.sentence(
+            f"{_arms(metric, worst)}: the evidence that the canary is worse reached {peak}, "
+            f"past the bound of {bound}"
+        )
+    return figures.sentence(
+        f"{_arms(metric, worst)}: evidence {figures.number(worst.against.value)} that the canary "
+        f"is worse; over all {len(gating)} gating metrics it reached "
+        f"{figures.number(progress.peak)}, past the bound of {bound}"
     )
 
 
 def _harmless(policy: Policy, verdict: Verdict) -> str:
-    margins = {metric.name: metric.margin for metric in policy.metrics}
     parts = [
-        f"{metric.metric} less than {100 * margins[metric.metric]:g} points worse "
-        f"(evidence {_number(metric.for_.value)}, bound {_number(metric.for_.bound)})"
-        for metric in _deciding(policy, verdict)
+        f"{figures.margin(metric)} (evidence {figures.number(of.for_.value)})"
+        for metric, of in _gating(policy, verdict)
+        if metric.no_data == "wait" or of.canary.n or of.baseline.n
     ]
     requests = sum(verdict.requests.values())
-    return f"The canary is shown to be harmless after {requests:,} requests: {'; '.join(parts)}."
-
-
-def _share_is_off(weight: float, requests: dict[str, int]) -> str:
-    together = sum(requests.values())
-    served = _percent(requests["canary"] / together)
     return (
-        f"The canary served {served} of {together:,} requests, but the router was told "
-        f"{_percent(weight)}: the router or the metrics are at fault, so the arms cannot be "
-        "compared."
+        f"The canary is proved harmless after {requests:,} requests: {'; '.join(parts)}; "
+        f"the bound is {1 / policy.beta:g}."
     )
 
 
-def _undecided(policy: Policy, verdict: Verdict) -> str:
-    sentence = _open_question(policy, verdict)
-    if verdict.decision == "inconclusive":
-        return f"No decision within {policy.maximum_minutes:g} minutes: {sentence}"
-    return sentence[0].upper() + sentence[1:]
+def _paused(policy: Policy, verdict: Verdict) -> str:
+    metric, worst = max(
+        (
+            (policy.metric(of.metric), of)
+            for of in verdict.metrics
+            if of.mode == "pause" and of.decision == "rollback"
+        ),
+        key=lambda pair: pair[1].against.value,
+    )
+    return figures.sentence(f"{_evidence(metric, worst)}; this metric waits for a person")
 
 
-def _open_question(policy: Policy, verdict: Verdict) -> str:
-    arm, fewest = min(verdict.requests.items(), key=lambda item: item[1])
-    if fewest < policy.minimum_requests:
+def _open_question(policy: Policy, verdict: Verdict, progress: Progress) -> str:
+    for name in ("shared_outage", "missing_data"):
+        text = _guard(verdict, name)
+        if text is not None and not _few(verdict):
+            return text
+    waiting = [pair for pair in _gating(policy, verdict) if pair[1].decision != "promote"]
+    first = _guard(verdict, "minimum")
+    if not first and not waiting:
+        return _too_early(policy, progress)
+    parts = [text for text in (first, _needs(verdict, waiting, progress)) if text is not None]
+    if not parts:
+        return "No gating metric has been reported in both arms."
+    return figures.sentence("; ".join(_lowered(text.rstrip(".")) for text in parts))
+
+
+def _needs(verdict: Verdict, waiting: Pairs, progress: Progress) -> str | None:
+    """What the metric that matters most needs, with what both arms showed of it.
+
+    First one that is past its own bound, then one that nothing decides, then the slowest.
+    """
+    seen = [pair for pair in waiting if pair[1].canary.n and pair[1].baseline.n]
+    if not seen:
+        return None
+    metric, of = max(seen, key=lambda pair: _urgency(pair[1]))
+    if of.decision == "rollback":
         return (
-            f"the {arm} has {fewest:,} requests, but {policy.minimum_requests:,} are the minimum "
-            "in each arm."
+            f"{_evidence(metric, of)}, but over all gating metrics it is "
+            f"{figures.number(verdict.family.value)}"
         )
-    deciding = _deciding(policy, verdict)
-    waiting = [metric for metric in deciding if metric.decision != "promote"] or deciding
-    return "; ".join(f"{metric.metric} {_needing(metric)}" for metric in waiting) + "."
+    if of.needs_requests is None:
+        return f"{_arms(metric, of)}: at these rates no number of requests in sight decides it"
+    others = [other.name.replace("_", " ") for other, _ in seen if other is not metric]
+    also = f"; {figures.listed(others)} sooner" if others else ""
+    return f"{_forecast(of, progress)}, for {_arms(metric, of)}{also}"
 
 
-def _needing(metric: MetricVerdict) -> str:
-    if metric.needs_requests is None:
-        return f"is not settled ({_arms(metric)})"
-    return f"needs about {metric.needs_requests:,} more requests ({_arms(metric)})"
+def _urgency(of: MetricVerdict) -> tuple[bool, bool, int]:
+    return of.decision == "rollback", of.needs_requests is None, of.needs_requests or 0
 
 
-def _arms(metric: MetricVerdict) -> str:
-    bad = "poor answers" if metric.metric == "quality" else metric.metric
+def _forecast(of: MetricVerdict, progress: Progress) -> str:
+    more = of.needs_requests or 0
+    canary = max(1, round(more * progress.weight))
+    time = "" if of.needs_minutes is None else f", about {figures.duration(of.needs_minutes)}"
+    rate = " at this rate" if time else ""
+    return f"needs about {more:,} more requests ({canary:,} of the canary){time}{rate}"
+
+
+def _too_early(policy: Policy, progress: Progress) -> str:
     return (
-        f"{bad} {_percent(metric.canary.value)} of {metric.canary.n:,} in the canary, "
-        f"{_percent(metric.baseline.value)} of {metric.baseline.n:,} in the baseline"
+        f"Every gating metric is proved harmless, but a promotion waits for "
+        f"{policy.minimum_minutes:g} minutes of canary traffic ({progress.elapsed_minutes:.1f} so "
+        "far)."
     )
 
 
-def _deciding(policy: Policy, verdict: Verdict) -> list[MetricVerdict]:
-    names = {metric.name for metric in policy.deciding}
-    return [metric for metric in verdict.metrics if metric.metric in names]
+def _budget(policy: Policy, progress: Progress) -> str:
+    if progress.elapsed_minutes >= policy.maximum_minutes or policy.maximum_requests is None:
+        return f"{policy.maximum_minutes:g} minutes"
+    return f"{policy.maximum_requests:,} requests"
 
 
-def _percent(rate: float | None) -> str:
-    return "unknown" if rate is None else f"{100 * rate:.1f} %"
+def _few(verdict: Verdict) -> bool:
+    """Whether an arm has fewer requests than the minimum."""
+    return any(guard.guard == "minimum" and guard.metric is None for guard in verdict.guards)
 
 
-def _number(value: float) -> str:
-    if value >= 1e6:
-        return f"{value:.1e}"
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+def _guard(verdict: Verdict, name: str) -> str | None:
+    return next((guard.text for guard in verdict.guards if guard.guard == name), None)
+
+
+def _evidence(metric: Metric, of: MetricVerdict) -> str:
+    return (
+        f"{_arms(metric, of)}: evidence {figures.number(of.against.value)} that the canary is "
+        f"worse, bound {figures.number(of.against.bound)}"
+    )
+
+
+def _arms(metric: Metric, of: MetricVerdict) -> str:
+    return figures.arms(metric, of.baseline, of.canary)
+
+
+def _gating(policy: Policy, verdict: Verdict) -> Pairs:
+    pairs = zip(policy.metrics, verdict.metrics, strict=True)
+    return [(metric, of) for metric, of in pairs if metric.gates]
+
+
+def _lowered(text: str) -> str:
+    return text[0].lower() + text[1:]

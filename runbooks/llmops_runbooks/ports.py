@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from llmops_runbooks.coordinates import Coordinates
+
+if TYPE_CHECKING:
+    from llmops_judge.observations import History
+    from llmops_judge.policy import Metric
 
 UNDER_WAY = frozenset(
     {"PENDING", "IN_PROGRESS", "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS"}
@@ -193,12 +197,31 @@ class Alarms(Protocol):
 
 
 class Metrics(Protocol):
-    """The service's per-minute metrics."""
+    """How much a release served, minute by minute."""
 
     def series(
         self, *, service: str, environment: str, release: str, start: datetime, end: datetime
     ) -> list[dict[str, Any]]:
-        """One dict a minute; minutes without data are left out, never zero."""
+        """`start` and `requests` of each minute; minutes without data are left out, never zero."""
+
+
+class Histories(Protocol):
+    """What a release has done so far, as the judge counts it."""
+
+    def history(
+        self,
+        metrics: Sequence[Metric],
+        *,
+        service: str,
+        environment: str,
+        release: str,
+        start: datetime,
+        end: datetime,
+    ) -> History:
+        """How many requests it served, and how many outcomes of each metric fell into which cell.
+
+        A metric without data is left out.
+        """
 
 
 class Clock(Protocol):
@@ -225,4 +248,5 @@ class Cloud:
     routing: Routing
     alarms: Alarms
     metrics: Metrics
+    histories: Histories
     clock: Clock

@@ -39,6 +39,11 @@ class Rollout:
     evidence: str | None
 
 
+def unfinished(release: str, reason: str) -> Rollout:
+    """A rollout of which no end was seen."""
+    return Rollout(release, "unfinished", None, None, None, None, None, reason, None)
+
+
 class Steps(Protocol):
     """The runbooks a rehearsal is made of, in the order in which it calls them."""
 

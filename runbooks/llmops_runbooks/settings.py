@@ -6,20 +6,25 @@
 
 Any key can be overridden for one command by an environment variable: `LLMOPS_` and the key in
 capitals, tables joined by two underscores (`LLMOPS_ENDPOINT_URL`, `LLMOPS_CANARY__PERCENT`).
+
+The judge's policy is the table `[judge]`, or a file judge.toml: see `llmops_runbooks.judge_policy`.
 """
 
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from llmops_runbooks import judge_policy, toml_tables
 from llmops_runbooks.errors import SettingsError
+
+if TYPE_CHECKING:
+    from llmops_judge import Policy
 
 FILE_NAME = "llmops.toml"
 DEFAULT_KEY = "default_environment"
@@ -30,7 +35,7 @@ Semver = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$")]
 Percent = Annotated[float, Field(ge=0.1, le=50)]
 Minutes = Annotated[int, Field(ge=0, le=1440)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Rate = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Table(BaseModel):
@@ -51,18 +56,6 @@ class Canary(Table):
     """`gate`: the judge decides; `manual`: a PAUSE hook holds the canary for a person."""
 
 
-class Judge(Table):
-    """The policy of the judge; see `llmops_judge.Policy` for what each number means."""
-
-    alpha: Rate = 0.01
-    beta: Rate = 0.05
-    minimum_requests: Annotated[int, Field(ge=1)] = 50
-    maximum_minutes: Annotated[int, Field(ge=1, le=1440)] = 60
-    error_margin: Rate = 0.03
-    quality_margin: Rate = 0.10
-    inconclusive: Literal["rollback", "promote"] = "rollback"
-
-
 class Service(Table):
     """The size and the ports of the running service."""
 
@@ -72,6 +65,28 @@ class Service(Table):
     container_port: Port = 8080
     listener_port: Port = 80
     test_listener_port: Port = 8080
+
+
+class Scoring(Table):
+    """How answers under live traffic are scored; both arms of a rollout alike."""
+
+    sample: Share = 1.0
+    """Share of the answers that are scored by retrieval support."""
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
+    """An OpenAI-compatible API whose model judges answers; None: no model does."""
+    model: str | None = None
+    key_secret_arn: str | None = None
+    """The whole ARN of the secret whose text is that API's key."""
+    judged: Share = 0.1
+    """Share of the answers that the model judges."""
+    daily_budget_usd: Annotated[float, Field(ge=0)] = 1.0
+    """What it may cost per release and day."""
+
+    @model_validator(mode="after")
+    def _a_model_is_named(self) -> Scoring:
+        if self.url and not self.model:
+            raise ValueError("scoring.url is set without scoring.model")
+        return self
 
 
 class Network(Table):
@@ -114,10 +129,17 @@ class Environment(Table):
     poll_seconds: Annotated[float, Field(gt=0, le=60)] = 5
     """Seconds between two looks of a watching command at a rollout."""
     canary: Canary = Canary()
-    judge: Judge = Judge()
+    judge: dict[str, Any] = Field(default_factory=dict)
+    """The judge's policy as it was written, this environment's laid over the defaults."""
     service: Service = Service()
+    scoring: Scoring = Scoring()
     network: Network = Network()
     database: Database = Database()
+
+    @property
+    def policy(self) -> Policy:
+        """What the judge decides by."""
+        return judge_policy.policy_of(self.judge)
 
     @property
     def prefix(self) -> str:
@@ -128,6 +150,12 @@ class Environment(Table):
     def zones(self) -> tuple[str, ...]:
         """The availability zones the network spans."""
         return self.network.availability_zones or (f"{self.region}a", f"{self.region}b")
+
+    @field_validator("judge")
+    @classmethod
+    def _a_judge_can_work_with_it(cls, table: dict[str, Any]) -> dict[str, Any]:
+        judge_policy.policy_of(table)
+        return table
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Environment:
@@ -159,9 +187,12 @@ def load(
     if environment not in environments:
         known = ", ".join(sorted(environments)) or "none"
         raise SettingsError(f"{path.name} has no environment '{environment}' (it has: {known}).")
-    merged = _merge(tables, environments[environment])
     overrides = _from_variables(os.environ if variables is None else variables)
-    merged = _merge(merged, overrides)
+    written = judge_policy.written(path, tables, environments, environment)
+    written = judge_policy.overridden(written, overrides.pop("judge", {}))
+    merged = toml_tables.merge(tables, environments[environment])
+    merged = toml_tables.merge(merged, overrides)
+    merged["judge"] = judge_policy.checked(written, environment)
     try:
         return Environment.model_validate({**merged, "name": environment})
     except ValidationError as error:
@@ -186,26 +217,13 @@ def default_environment(file: Path | None = None) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        tables = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path.name} cannot be read: {error}.") from error
+    tables = toml_tables.read(path)
     environments = tables.get("env", {})
     if not isinstance(environments, dict) or not all(
         isinstance(table, dict) for table in environments.values()
     ):
         raise SettingsError(f"{path.name}: env must hold one table per environment, [env.NAME].")
     return tables
-
-
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = (
-            _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-        )
-    return merged
 
 
 def _from_variables(variables: Mapping[str, str]) -> dict[str, Any]:

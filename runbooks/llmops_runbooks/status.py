@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from llmops_runbooks.history import look_at
-from llmops_runbooks.narration import stage_of
+from llmops_runbooks.narration import WORDS, stage_of
 from llmops_runbooks.ports import Cloud, Deployment
-from llmops_runbooks.records import last_verdict
+from llmops_runbooks.records import elapsed_minutes, last_verdict
 from llmops_runbooks.serving import UNKNOWN, release_of_revision, service_of, serving, under_way
 
 MISSING = "MISSING"
@@ -36,6 +36,8 @@ class Rollout:
     text: str
     canary_percent: float
     waiting_hooks: tuple[str, ...]
+    held: str | None
+    """Why the gate waits for a person; None: it does not."""
     verdict: dict[str, Any] | None
 
 
@@ -60,15 +62,16 @@ def status(cloud: Cloud) -> Status:
     """Reads everything; raises UsageError if the service is not deployed."""
     where, service, found = cloud.coordinates, service_of(cloud), under_way(cloud)
     states = cloud.alarms.states(where.alarms)
+    rollout = _rollout(cloud, found) if found else None
     return Status(
         environment=where.environment,
         service_url=where.service_url,
         serving=_arms(cloud, found),
         target_group_weights=cloud.routing.weights(where.production_rule_arn),
-        rollout=_rollout(cloud, found) if found else None,
+        rollout=rollout,
         alarms={name: states.get(name, MISSING) for name in where.alarms},
         tasks={"desired": service.desired, "running": service.running},
-        next=_next(found),
+        next=_next(found, rollout),
     )
 
 
@@ -83,8 +86,9 @@ def _arms(cloud: Cloud, found: Deployment | None) -> tuple[Arm, ...]:
 
 
 def _rollout(cloud: Cloud, found: Deployment) -> Rollout:
-    verdict = last_verdict(look_at(cloud, found).record)
-    event = stage_of(found, verdict)
+    look = look_at(cloud, found)
+    verdict, elapsed = last_verdict(look.record), elapsed_minutes(look.record)
+    event = stage_of(found, verdict, elapsed, held=look.held, golden=look.golden)
     return Rollout(
         rollout=found.id,
         arn=found.arn,
@@ -95,13 +99,14 @@ def _rollout(cloud: Cloud, found: Deployment) -> Rollout:
         text=event.text,
         canary_percent=found.target.weight,
         waiting_hooks=tuple(hook.hook_id for hook in found.pauses),
+        held=look.held,
         verdict=dict(verdict) if verdict else None,
     )
 
 
-def _next(found: Deployment | None) -> str:
+def _next(found: Deployment | None, rollout: Rollout | None) -> str:
     if found is None:
         return "llmops release VERSION"
-    if found.pauses:
-        return "llmops promote, or llmops rollback"
+    if found.pauses or (rollout and rollout.held):
+        return WORDS
     return "llmops status --watch"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
@@ -132,9 +133,7 @@ class ServiceStack(EnvironmentStack):
             ),
             database=below.data.database,
             environment=self._variables(environment),
-            secrets={
-                "BEARER_TOKENS": ecs.Secret.from_secrets_manager(below.data.secrets.tokens),
-            },
+            secrets=self._secrets(environment, below),
             container_port=size.container_port,
             cpu=size.cpu,
             memory_mib=size.memory_mib,
@@ -150,7 +149,17 @@ class ServiceStack(EnvironmentStack):
             "RELEASE_CONFIGURATION": self.release_configuration,
             "METRIC_NAMESPACE": METRIC_NAMESPACE,
             "CORPUS_URI": self.corpus_uri,
+            **_scoring(environment),
         }
+
+    def _secrets(self, environment: Environment, below: Below) -> dict[str, ecs.Secret]:
+        """What the container reads from Secrets Manager: tokens, and a judging model's key."""
+        tokens = ecs.Secret.from_secrets_manager(below.data.secrets.tokens)
+        arn = environment.scoring.key_secret_arn
+        if not (environment.scoring.url and arn):
+            return {"BEARER_TOKENS": tokens}
+        key = secretsmanager.Secret.from_secret_complete_arn(self, "ScorerKey", arn)
+        return {"BEARER_TOKENS": tokens, "SCORER_KEY": ecs.Secret.from_secrets_manager(key)}
 
     def _grant(self, below: Below) -> None:
         """The service reads its corpus and nothing else of AWS."""
@@ -190,6 +199,20 @@ class ServiceStack(EnvironmentStack):
             description="Where the service is; read by the runbooks",
             string_value=self.to_json_string(coordinates.model_dump(mode="json")),
         )
+
+
+def _scoring(environment: Environment) -> dict[str, str]:
+    """The service's variables for scoring; what is as the service has it anyway is left out."""
+    scoring = environment.scoring
+    variables = {} if scoring.sample == 1 else {"QUALITY_SAMPLE": f"{scoring.sample:g}"}
+    if scoring.url and scoring.model:
+        variables |= {
+            "SCORER_URL": scoring.url,
+            "SCORER_MODEL": scoring.model,
+            "SCORER_SAMPLE": f"{scoring.judged:g}",
+            "SCORING_BUDGET_MICRO_USD": f"{scoring.daily_budget_usd * 1e6:.0f}",
+        }
+    return variables
 
 
 def _gate_details(environment: Environment) -> dict[str, object]:

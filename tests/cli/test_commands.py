@@ -15,8 +15,8 @@ def test_a_promoted_release_exits_0_and_shows_every_step(llmops: Any, memory: Me
     found = llmops("release", "1.2.0")
     assert found.code == 0
     assert "✓ preflight    no rollout under way · 2 alarms quiet · blue serves 100 %" in found.out
-    assert "● canary 10 %  100 requests · errors 0.4 % (baseline 0.4 %)" in found.out
-    assert "(baseline 0.4 %), 0.2 of 100 against" in found.out
+    assert "● canary 10 %  100 requests · 1:00 · errors 0.4 % (baseline 0.4 %)" in found.out
+    assert "(baseline 0.4 %), 0.2 of 100" in found.out
     assert "promoted: it has 100 % of the traffic" in found.out
 
 

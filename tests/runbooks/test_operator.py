@@ -45,7 +45,7 @@ def run_out(desk: Any) -> None:
 
 def test_promote_overrules_a_gate_that_cannot_decide(desk: Any) -> None:
     desk.memory.gate.words = ("wait",)
-    desk.on("wait: ", lambda: promote(desk.memory.cloud, ME))
+    desk.on(" requests · ", lambda: promote(desk.memory.cloud, ME))
     found = release(desk.job("1.2.0"))
     assert (found.outcome, found.decided_by) == (Outcome.PROMOTED, Decider.OPERATOR)
     rollout = found.rollout.rsplit("/", 1)[-1] if found.rollout else ""
@@ -63,7 +63,7 @@ def test_rollback_in_the_middle_of_the_canary_stops_the_deployment(desk: Any) ->
 
 def test_the_release_command_that_watches_a_rolled_back_canary_exits_1(desk: Any) -> None:
     desk.memory.gate.words = ("wait",)
-    desk.on("wait: ", lambda: rollback(desk.job("", hold=False), ME))
+    desk.on(" requests · ", lambda: rollback(desk.job("", hold=False), ME))
     found = release(desk.job("1.2.0"))
     assert (found.outcome, found.decided_by, found.exit_code) == (
         Outcome.ROLLED_BACK,
@@ -220,7 +220,7 @@ def test_status_at_rest_shows_one_release_with_everything(desk: Any) -> None:
 
 def test_status_in_the_canary_shows_both_arms_and_the_last_verdict(desk: Any) -> None:
     desk.memory.gate.words = ("wait",)
-    start_and_die(desk, "1.2.0", at="wait: ")
+    start_and_die(desk, "1.2.0", at=" requests · ")
     shown = status(desk.memory.cloud)
     assert [(arm.release[:5], arm.percent) for arm in shown.serving] == [
         ("1.0.0", 90.0),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llmops_runbooks.errors import ExitCode
-from llmops_runbooks.memory.gate import verdict
+from llmops_runbooks.memory.gate import HOOK_STATUS, verdict
 from llmops_runbooks.outcome import Decider, Outcome, Result, decided_by, outcome_of
 from llmops_runbooks.ports import Deployment, RevisionView
 
@@ -18,7 +18,7 @@ def deployment(status: str, **known: Any) -> Deployment:
 
 
 def record(word: str, decided: str | None = "gate") -> dict[str, Any]:
-    calls = [{"at": "t", "hook_status": "FAILED", "verdict": verdict(word)}]
+    calls = [{"at": "t", "hook_status": HOOK_STATUS[word], "verdict": verdict(word)}]
     return {"calls": calls, "decided_by": decided}
 
 

@@ -152,8 +152,9 @@ def test_the_whole_deployment_configuration_is_sent_with_the_policy_of_the_setti
     assert configuration["alarms"]["enable"]
     [gate] = configuration["lifecycleHooks"]
     assert gate["roleArn"] == ROLE
+    assert gate["lifecycleStages"] == ["POST_TEST_TRAFFIC_SHIFT", "PRE_PRODUCTION_TRAFFIC_SHIFT"]
     assert gate["hookDetails"] == {
-        "policy": settings.judge.model_dump(mode="json"),
+        "policy": settings.policy.to_settings(),
         "callback_seconds": 15,
     }
 
@@ -227,6 +228,7 @@ def test_the_rollout_is_told_in_one_line_per_change(desk: Any) -> None:
         "publish",
         "release",
         "scale up",
+        "golden set",
         "canary 10 %",
         "decision",
         "bake",
@@ -244,7 +246,7 @@ def test_evidence_is_written_to_the_folder_and_to_the_bucket(desk: Any) -> None:
     assert page == desk.project / ".llmops/evidence" / rollout / "evidence.html"
     assert page.read_text().lstrip().lower().startswith("<!doctype html")
     written = json.loads(page.with_suffix(".json").read_text())
-    assert (written["outcome"], written["decided_by"]) == ("rolled back", "gate")
+    assert (written["outcome"], written["decided_by"]) == ("rolled_back", "gate")
     assert [step["canary"] for step in written["weights"]] == [0, 10, 0]
     stored = desk.memory.artifacts.keys(f"rollouts/{rollout}/evidence")
     assert [key.rsplit(".", 1)[-1] for key in stored] == ["html", "json"]
@@ -285,3 +287,34 @@ def test_the_release_that_serves_goes_out_again_in_a_newer_task_definition(desk:
     desk.memory.ecs.register({**shape, "memory": "4096"})
     assert release(desk.job("1.0.0")).outcome is Outcome.PROMOTED
     assert release(desk.job("1.0.0")).outcome is Outcome.ALREADY_SERVING
+
+
+def contamination(desk: Any) -> list[str]:
+    """The labels by which the gate of the last release compares the arms' traffic."""
+    _, configuration = sent(desk.memory)
+    found: list[str] = configuration["lifecycleHooks"][0]["hookDetails"]["policy"]["contamination"]
+    return found
+
+
+def test_a_release_of_the_same_models_must_show_the_same_fingerprints(desk: Any) -> None:
+    release(desk.job("1.2.0"))
+    assert contamination(desk) == ["feature", "fingerprint", "cache"]
+
+
+def test_a_release_of_other_models_is_not_held_up_for_their_fingerprints(desk: Any) -> None:
+    file = desk.project / "releases/1.2.0/release.toml"
+    file.write_text(file.read_text().replace("extractive-1", "extractive-2"))
+    shown = plan(desk.job("1.2.0")).plan
+    release(desk.job("1.2.0"))
+    assert contamination(desk) == ["feature", "cache"]
+    assert shown is not None
+    [gate] = shown["deployment_configuration"]["lifecycleHooks"]
+    assert gate["hookDetails"]["policy"]["contamination"] == ["feature", "cache"]
+
+
+def test_models_of_a_live_release_nobody_knows_change_nothing(desk: Any) -> None:
+    live = serving(desk.memory.cloud).release
+    for key in (f"releases/{live}.json", f"versions/{live.rsplit('-', 1)[0]}.json"):
+        desk.memory.artifacts.objects.pop(key, None)
+    release(desk.job("1.2.0"))
+    assert "fingerprint" in contamination(desk)

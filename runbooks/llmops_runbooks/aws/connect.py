@@ -8,6 +8,7 @@ from llmops_runbooks.aws.clock import CloudClock
 from llmops_runbooks.aws.ecr import EcrRegistry
 from llmops_runbooks.aws.ecs import EcsDeployments
 from llmops_runbooks.aws.elbv2 import ListenerRules
+from llmops_runbooks.aws.histories import CloudWatchHistories
 from llmops_runbooks.aws.metrics import CloudWatchMetrics
 from llmops_runbooks.aws.s3 import S3Artifacts
 from llmops_runbooks.aws.ssm import read_coordinates
@@ -34,5 +35,6 @@ def connect(environment: Environment) -> Cloud:
         routing=ListenerRules(clients),
         alarms=CloudWatchAlarms(clients),
         metrics=CloudWatchMetrics(clients.client("cloudwatch"), where.metric_namespace),
+        histories=CloudWatchHistories(clients, where.metric_namespace),
         clock=CloudClock(clients),
     )

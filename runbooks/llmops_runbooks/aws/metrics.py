@@ -1,4 +1,4 @@
-"""A release's metrics per minute, from CloudWatch."""
+"""How much a release served, minute by minute, from CloudWatch."""
 
 from __future__ import annotations
 
@@ -10,17 +10,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from llmops_runbooks.errors import CloudError
 
-STATISTICS = {
-    "requests": ("Requests", "Sum"),
-    "errors": ("Errors", "Sum"),
-    "answers": ("Answers", "Sum"),
-    "poor": ("PoorAnswers", "Sum"),
-    "quality": ("Quality", "Average"),
-    "latency_avg": ("Latency", "Average"),
-    "latency_p50": ("Latency", "p50"),
-    "latency_p95": ("Latency", "p95"),
-}
-"""Key of a point -> metric and statistic. Latency is in milliseconds, Quality from 0 to 1."""
+STATISTICS = {"requests": ("Requests", "Sum")}
+"""Key of a point -> metric and statistic."""
 
 
 class CloudWatchMetrics:
@@ -53,7 +44,7 @@ class CloudWatchMetrics:
         for result in self._results(queries, start, end):
             for at, value in zip(result["Timestamps"], result["Values"], strict=True):
                 empty = {"start": at.isoformat(), "seconds": period, **dict.fromkeys(STATISTICS)}
-                points.setdefault(at, empty)[result["Id"]] = _tidy(result["Id"], value)
+                points.setdefault(at, empty)[result["Id"]] = round(value)
         return [points[at] for at in sorted(points)]
 
     def _query(self, key: str, dimensions: Mapping[str, str], period: int) -> dict[str, Any]:
@@ -107,8 +98,3 @@ def _check_complete(page: Mapping[str, Any]) -> None:
                 f"CloudWatch answered {status} for {result['Id']}: the series has gaps.",
                 hint="Try again in a minute.",
             )
-
-
-def _tidy(key: str, value: float) -> float | int:
-    """Counts are whole numbers."""
-    return round(value) if STATISTICS[key][1] == "Sum" else value
