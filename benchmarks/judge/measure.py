@@ -1,7 +1,7 @@
 """How often the judge errs, and how many requests it needs: simulated rollouts, minute by minute.
 
     python benchmarks/judge/measure.py            the tables of docs/judge.md (about an hour)
-    python benchmarks/judge/measure.py --quick    a tenth of the runs
+    python benchmarks/judge/measure.py --scale 2  two tenths of the runs (--quick: one)
     python benchmarks/judge/measure.py --write    put the tables into docs/judge.md
 
 Every run draws from a generator seeded by scenario and run, so the tables are reproducible. Against
@@ -204,11 +204,11 @@ def _rate(metrics: tuple[Metric, ...], names: tuple[str, ...], n: int = 50_000) 
 def sections(scale: int) -> Iterator[str]:
     """All tables, with the number of runs behind them."""
     yield (
-        f"`python benchmarks/judge/measure.py`: alpha 1 %, beta 5 %, 10 % weight and {RATE} "
-        f"requests a minute unless said, judged each minute, {HORIZON:,} requests at most, with a "
-        f"history of 2,000 requests; {100 * scale:,} runs of identical arms and at the margin, "
-        f"{30 * scale} of the others. Requests are of both arms and come in whole minutes of "
-        f"{RATE}."
+        f"`python benchmarks/judge/measure.py --scale {scale}`: alpha 1 %, beta 5 %, 10 % weight "
+        f"and {RATE} requests a minute unless said, judged each minute, {HORIZON:,} requests at "
+        f"most, with a history of 2,000 requests; {100 * scale:,} runs of identical arms and at "
+        f"the margin, {30 * scale} of the others. Requests are of both arms and come in whole "
+        f"minutes of {RATE}."
     )
     yield false_rollbacks(100 * scale)
     yield detections(30 * scale)
