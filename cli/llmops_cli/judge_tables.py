@@ -123,6 +123,7 @@ def replay(found: judge_replay.Report) -> list[str]:
         lines.append(f"under {found.other_policy} it ends with {last.decision}: {last.reason}")
     elif different:
         lines.append(f"first difference, at {different.at}: {different.difference}")
+        lines.append("either the record was changed, or another version of the judge made it")
     else:
         lines.append("every verdict is reproduced")
     return lines

@@ -146,6 +146,7 @@ def test_replay_names_the_first_difference_and_exits_1(llmops: Llmops, evidence:
     found = llmops("judge", "replay", str(evidence))
     assert found.code == 1
     assert "decision is 'rollback', and the record says 'promote'" in found.out
+    assert "another version of the judge" in found.out
     assert llmops("judge", "replay", str(evidence), "--json").json["reproduced"] is False
 
 

@@ -42,6 +42,12 @@ def test_a_rehearsal_rolls_the_bad_one_back_and_promotes_the_good_one(folder: Pa
     assert bad["release"] in page
     assert good["release"] in page
     assert left_behind(folder) == []
+    for rollout in (bad, good):
+        evidence = str(Path(rollout["evidence"]).with_name("evidence.json"))
+        again = someone.run("judge", "replay", evidence)
+        assert again.code == 0, again.stderr
+        explained = someone.run("explain", evidence)
+        assert explained.code == 0, explained.stderr
 
 
 def left_behind(root: Path) -> list[str]:
