@@ -114,9 +114,9 @@ def result(
     if baseline:
         told += f" (baseline {baseline.passed})"
     if canary.passed < rules.minimum * len(asked):
-        passed, more = False, f", but the policy asks for {rules.minimum:.1%}."
+        passed, more = False, f", but the policy asks for {100 * rules.minimum:g} %."
     elif p_value is None:
-        passed, more = True, f"; the policy asks for {rules.minimum:.1%}."
+        passed, more = True, f"; the policy asks for {100 * rules.minimum:g} %."
     else:
         passed, more = _paired(worse, better, p_value, rules)
     return {

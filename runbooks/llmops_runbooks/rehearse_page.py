@@ -2,82 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from html import escape
 from pathlib import Path
 
+from llmops_runbooks import figures
+from llmops_runbooks.evidence.html import Html, element, join, table
+from llmops_runbooks.evidence.page import frame
 from llmops_runbooks.rehearse_all import AllReport, Ending
 
-STYLE = """
-:root { color-scheme: light dark; --faint: color-mix(in srgb, currentColor 20%, transparent) }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
-th, td { text-align: left; padding: .45rem .8rem .45rem 0; border-bottom: 1px solid var(--faint);
-  vertical-align: top }
-td.number, th.number { text-align: right }
-small { display: block; opacity: .75; max-width: 34rem }
-.not { font-weight: 700 }
-"""
-HEADS = ("kind", "wanted", "outcome", "found out by", "requests", "minutes", "bad answers")
-NUMBERS = frozenset({"requests", "minutes", "bad answers"})
+HEADS = ("Kind", "Wanted", "Outcome", "Found by", "Requests", "Minutes", "Bad answers")
+NUMBERS = (4, 5, 6)
+TONES = {"promoted": "good", "rolled_back": "bad"}
+FOOTER = (
+    "Requests are those of both arms on which the decision rests; minutes are the cloud's, from "
+    "the first that was judged. All releases answer through one stand-in for a model provider."
+)
 
 
 def render(report: AllReport, *, title: str, folder: Path) -> str:
     """The page as HTML, to be written to `folder`; it loads nothing from anywhere."""
-    heads = "".join(f"<th{_side(head)}>{head}</th>" for head in HEADS)
-    rows = "\n".join(
+    rows = [
         _row(ending, bad, folder)
         for ending, bad in zip(report.endings, report.bad_answers, strict=True)
-    )
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title><style>{STYLE}</style></head><body><main>
-<h1>{escape(title)}</h1>
-<p>{_headline(report)}</p>
-{_failures(report.failures)}
-<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>
-{rows}
-</tbody></table></div>
-<p>Requests are those of both arms on which the decision rests; minutes are the cloud's, from the
-first that was judged. All releases answer through one stand-in for a model provider.</p>
-</main></body></html>
-"""
-
-
-def _headline(report: AllReport) -> str:
-    word = "passed" if report.passed else "FAILED"
-    releases = "release" if len(report.endings) == 1 else "releases"
-    return (
-        f"{word}: {len(report.endings)} {releases} in {report.wall_seconds:.0f} s, "
-        f"{report.requests.sent:,} requests sent, {report.requests_lost} lost."
+    ]
+    failures = [element("li", text) for text in report.failures]
+    return frame(
+        title,
+        element("header", element("h1", title), _headline(report), _facts(report), class_="alone"),
+        element("ul", *failures, class_="failures") if failures else Html(),
+        element("section", table(HEADS, rows, numbers=NUMBERS)),
+        element("footer", FOOTER),
     )
 
 
-def _failures(failures: Iterable[str]) -> str:
-    items = "".join(f"<li class=not>{escape(text)}</li>" for text in failures)
-    return f"<ul>{items}</ul>" if items else ""
+def _headline(report: AllReport) -> Html:
+    count = len(report.endings)
+    releases = "release" if count == 1 else "releases"
+    ended = "ended as it should" if count == 1 else "each ended as it should"
+    said = f"{count} {releases}, {ended}" if report.passed else f"{count} {releases}: not as wanted"
+    word, tone = ("passed", "good") if report.passed else ("failed", "bad")
+    return join([element("span", word, class_=f"badge {tone}"), element("h2", f"{said}.")])
 
 
-def _row(ending: Ending, bad_answers: int, folder: Path) -> str:
+def _facts(report: AllReport) -> Html:
+    shown = (
+        ("Took", figures.duration(report.wall_seconds)),
+        ("Requests sent", figures.count(report.requests.sent)),
+        ("Requests lost", figures.count(report.requests_lost)),
+    )
+    pairs = (element("div", element("dt", name), element("dd", value)) for name, value in shown)
+    return element("dl", *pairs, class_="facts")
+
+
+def _row(ending: Ending, bad_answers: int, folder: Path) -> tuple[object, ...]:
     kind, rollout = ending.kind, ending.rollout
-    outcome = escape(rollout.outcome.replace("_", " "))
+    name: object = element("b", kind.name)
     if rollout.evidence:
         link = Path(rollout.evidence).relative_to(folder).as_posix()
-        outcome = f'<a href="{escape(link)}">{outcome}</a>'
-    cells = (
-        f"{kind.name}<small>{escape(kind.line)}</small>",
-        kind.expected.replace("_", " "),
-        f"{outcome}<small>{escape(rollout.reason)}</small>",
-        escape(ending.metric or "-"),
+        name = element("a", name, href=link)
+    tone = TONES.get(rollout.outcome, "open")
+    outcome = element("span", _words(rollout.outcome), class_=f"badge {tone}")
+    return (
+        join([name, element("small", kind.line)]),
+        _words(kind.expected),
+        join([outcome, element("small", rollout.reason)]),
+        ending.metric or "-",
         "-" if ending.requests is None else f"{ending.requests:,}",
         "-" if ending.minutes is None else f"{ending.minutes:g}",
         f"{bad_answers:,}",
     )
-    named = zip(HEADS, cells, strict=True)
-    return f"<tr>{''.join(f'<td{_side(head)}>{cell}</td>' for head, cell in named)}</tr>"
 
 
-def _side(head: str) -> str:
-    return " class=number" if head in NUMBERS else ""
+def _words(outcome: str) -> str:
+    return outcome.replace("_", " ")

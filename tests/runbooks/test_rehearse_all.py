@@ -296,7 +296,9 @@ def test_the_page_leads_to_each_rollout_and_escapes_what_it_quotes(tmp_path: Pat
         61.0,
     )
     page = rehearse_page.render(made, title="Rehearsal", folder=tmp_path)
-    assert '<a href="abc/evidence.html">promoted</a>' in page
-    assert "<b>" not in page
-    assert "FAILED: 1 release in 61 s" in page
-    assert "http" not in page
+    assert '<a href="abc/evidence.html"><b>slow</b></a>' in page
+    assert '<span class="badge good">promoted</span>' in page
+    assert "&lt;b&gt;slow&lt;/b&gt;" in page
+    assert "1 release: not as wanted" in page
+    assert "1 min 1 s" in page
+    assert "://" not in page

@@ -30,7 +30,19 @@ FOOTER = (
 
 def render(evidences: Sequence[Json], *, title: str, summary: Json | None = None) -> str:
     """The page of one or several rollouts, oldest first; `summary` is shown above them."""
-    scripts = [_static(name) for name in SCRIPTS]
+    told = [sections.rollout(evidence, number) for number, evidence in enumerate(evidences, 1)]
+    return frame(
+        title,
+        sections.headline(evidences, title, summary),
+        element("noscript", element("p", NO_SCRIPT, class_="soft")),
+        *told,
+        element("footer", FOOTER),
+        scripts=[_static(name) for name in SCRIPTS],
+    )
+
+
+def frame(title: str, *content: Html, scripts: Sequence[str] = ()) -> str:
+    """A page in the style of the evidence; nothing but these scripts runs in it."""
     head = element(
         "head",
         Html('<meta charset="utf-8">'),
@@ -39,14 +51,7 @@ def render(evidences: Sequence[Json], *, title: str, summary: Json | None = None
         element("title", title),
         Html(f"<style>{_static('page.css')}</style>"),
     )
-    told = [sections.rollout(evidence, number) for number, evidence in enumerate(evidences, 1)]
-    main = element(
-        "main",
-        sections.headline(evidences, title, summary),
-        element("noscript", element("p", NO_SCRIPT, class_="soft")),
-        *told,
-        element("footer", FOOTER),
-    )
+    main = element("main", *content)
     body = element("body", main, *(Html(f"<script>{script}</script>") for script in scripts))
     return "<!doctype html>\n" + join(
         [Html('<html lang="en">'), head, body, Html("</html>\n")], "\n"
@@ -56,7 +61,7 @@ def render(evidences: Sequence[Json], *, title: str, summary: Json | None = None
 def _policy(scripts: Sequence[str]) -> str:
     """Nothing is fetched; inline styles are Plot's, which hashes cannot name."""
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
-    hashes = " ".join(f"'sha256-{b64encode(digest).decode()}'" for digest in digests)
+    hashes = " ".join(f"'sha256-{b64encode(digest).decode()}'" for digest in digests) or "'none'"
     return (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
