@@ -92,6 +92,10 @@ def in_short(event: Event) -> str:
     return " · ".join(parts)
 
 
+SAYS = {"observe": "only shown", "warn": "only warns", "pause": "holds for a person"}
+"""What the evidence of a metric does that does not gate."""
+
+
 def rows_of(verdict: Mapping[str, Any] | None) -> list[str]:
     """The judge's table while a canary runs: what is seen, and what is still needed.
 
@@ -106,7 +110,7 @@ def rows_of(verdict: Mapping[str, Any] | None) -> list[str]:
             _shown(metric, "baseline"),
             _shown(metric, "canary"),
             figures.against(metric["against"]),
-            figures.needs(metric) or "-",
+            SAYS.get(metric["mode"]) or figures.needs(metric) or "-",
         )
         for metric in verdict["metrics"]
         if _speaks(metric)

@@ -79,7 +79,7 @@ def test_a_metric_without_a_say_speaks_once_its_evidence_is_past_the_bound() -> 
     found = running()
     assert not [row for row in rows_of(found) if "tokens" in row]
     found["metrics"][-1]["against"]["value"] = 130.0
-    assert " ".join(rows_of(found)[-1].split()) == "tokens 640 660 130 of 100 -"
+    assert " ".join(rows_of(found)[-1].split()) == "tokens 640 660 130 of 100 only shown"
 
 
 def test_the_table_at_the_end_has_every_metric_and_the_evidence_both_ways() -> None:
