@@ -8,44 +8,19 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-defini
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from llmops_functions.queries import Query, Series
 from llmops_judge.policy import Metric
-from llmops_judge.scales import LARGEST, SMALLEST, STEPS, Scale, bounds, cell
+from llmops_judge.scales import cell, trimmed
 
 Dimensions = tuple[tuple[str, str], ...]
-
-NAMES = {
-    "errors": "Errors",
-    "latency": "Latency",
-    "first_token": "FirstToken",
-    "cost": "Cost",
-    "tokens": "Tokens",
-    "quality": "Quality",
-    "feedback": "Feedback",
-    "refusals": "Refusals",
-    "retrieval_hits": "RetrievalHits",
-    "guardrail_hits": "GuardrailHits",
-}
-"""What the judge calls a metric, and what the bundled service publishes it as."""
-EDGES: Mapping[Scale, tuple[int, int]] = {"ratio": (SMALLEST, LARGEST), "unit": (0, STEPS)}
-"""The lowest and highest cell: they also hold what lies beyond."""
-DECIMALS = 10
-"""CloudWatch takes at most ten decimals in a bound."""
-
-
-def published(metric: str) -> str:
-    """The CloudWatch name of a metric: a user's own is its name in CamelCase."""
-    words = re.split(r"[\W_]+", metric)
-    return NAMES.get(metric) or "".join(word[:1].upper() + word[1:] for word in words)
 
 
 def overview(metric: Metric, of: Dimensions) -> tuple[Query, ...]:
     """What to ask first: all there is to know of a share, and where the values of others lie."""
     stats = ("Sum",) if metric.scale == "share" else ("Minimum", "Maximum")
-    return tuple(Query(published(metric.name), of, stat) for stat in ("SampleCount", *stats))
+    return tuple(Query(metric.published, of, stat) for stat in ("SampleCount", *stats))
 
 
 def cells(metric: Metric, of: Dimensions, seen: Mapping[Query, Series]) -> dict[int, Query]:
@@ -56,7 +31,7 @@ def cells(metric: Metric, of: Dimensions, seen: Mapping[Query, Series]) -> dict[
     if not low or not high:
         return {}
     span = range(cell(metric.scale, min(low)), cell(metric.scale, max(high)) + 1)
-    return {each: Query(published(metric.name), of, _trimmed(metric.scale, each)) for each in span}
+    return {each: Query(metric.published, of, trimmed(metric.scale, each)) for each in span}
 
 
 def minutes(
@@ -82,15 +57,3 @@ def _share(total: float, ones: float) -> Iterator[tuple[int, float]]:
     for each, count in ((0, total - ones), (1, ones)):
         if whole(count) > 0:
             yield each, whole(count)
-
-
-def _trimmed(scale: Scale, number: int) -> str:
-    first, last = EDGES[scale]
-    low, high = bounds(scale, number)
-    below = "" if number <= first else _decimal(low)
-    above = "" if number >= last else _decimal(high)
-    return f"TC({below}:{above})"
-
-
-def _decimal(bound: float) -> str:
-    return f"{bound:.{DECIMALS}f}".rstrip("0").rstrip(".")

@@ -14,6 +14,7 @@ not know is a metric of the user's own and says its `scale`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
@@ -103,6 +104,12 @@ class Metric:
             self.statistic,
             "share on the scale share, and mean or p95 on the others",
         )
+
+    @property
+    def published(self) -> str:
+        """Its name in CloudWatch: `first_token` is published as `FirstToken`."""
+        words = re.split(r"[\W_]+", self.name)
+        return "".join(word[:1].upper() + word[1:] for word in words)
 
     @property
     def gates(self) -> bool:

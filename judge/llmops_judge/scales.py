@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-defini
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 Scale = Literal["share", "ratio", "unit"]
@@ -53,3 +54,26 @@ def middle(scale: Scale, cell: int) -> float:
     if scale == "unit":
         return (low + high) / 2
     return 0.0 if cell <= SMALLEST else math.sqrt(low * high)
+
+
+DECIMALS = 10
+"""CloudWatch takes at most ten decimals in a bound."""
+ENDS: Mapping[Scale, tuple[int, int]] = {
+    "share": (0, 1),
+    "ratio": (SMALLEST, LARGEST),
+    "unit": (0, STEPS),
+}
+"""The lowest and the highest cell of a scale: they also hold what lies beyond."""
+
+
+def trimmed(scale: Scale, cell: int) -> str:
+    """The statistic by which CloudWatch counts the values of a cell: `TC(low:high)`."""
+    first, last = ENDS[scale]
+    low, high = bounds(scale, cell)
+    below = "" if cell <= first else _decimal(low)
+    above = "" if cell >= last else _decimal(high)
+    return f"TC({below}:{above})"
+
+
+def _decimal(bound: float) -> str:
+    return f"{bound:.{DECIMALS}f}".rstrip("0").rstrip(".")

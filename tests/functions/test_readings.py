@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 import random
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from cloudwatch_twin import CloudWatch, statistic
+from cloudwatch_twin import CloudWatch
 
-from llmops_functions import histograms, readings
+from llmops_functions import readings
 from llmops_functions.queries import MAXIMUM_QUERIES, Query, ReadingError, Source, fetch
-from llmops_judge import Policy, Sample
-from llmops_judge.scales import LARGEST, SMALLEST, STEPS, Scale, cell
+from llmops_judge import CATALOGUE, Policy, Sample
+from llmops_judge.scales import Scale, cell
 
 AT = int(datetime(2026, 11, 20, 12, 1, tzinfo=UTC).timestamp())
 RELEASES = {"baseline": "1", "canary": "2"}
@@ -53,41 +52,12 @@ def test_the_trimmed_counts_read_the_judges_own_cells(scale: Scale) -> None:
     ]
     name = "latency" if scale == "ratio" else "quality"
     cloudwatch = CloudWatch()
-    put(cloudwatch, "1", Requests=[1.0], **{histograms.published(name): values})
+    put(cloudwatch, "1", Requests=[1.0], **{CATALOGUE[name].published: values})
     expected: dict[int, int] = {}
     for value in values:
         number = cell(scale, value)
         expected[number] = expected.get(number, 0) + 1
     assert read(cloudwatch)[0].baseline.counts[name] == expected
-
-
-@pytest.mark.parametrize("scale", ["ratio", "unit"])
-def test_every_value_is_in_exactly_one_cell_whatever_the_decimals_of_its_bounds(
-    scale: Scale,
-) -> None:
-    first, last = {"ratio": (SMALLEST, LARGEST), "unit": (0, STEPS)}[scale]
-    stats = [histograms._trimmed(scale, number) for number in range(first, last + 1)]
-    for one, other in pairwise(stats):
-        assert one.rstrip(")").split(":")[1] == other.removeprefix("TC(").split(":")[0]
-    assert stats[0].startswith("TC(:")
-    assert stats[-1].endswith(":)")
-    for value in VALUES[scale]:
-        assert sum(statistic(stat, [value]) for stat in stats) == 1
-
-
-@pytest.mark.parametrize(
-    ("metric", "name"),
-    [
-        ("errors", "Errors"),
-        ("first_token", "FirstToken"),
-        ("guardrail_hits", "GuardrailHits"),
-        ("tool_calls", "ToolCalls"),
-        ("toolCalls", "ToolCalls"),
-        ("p95-of-hops", "P95OfHops"),
-    ],
-)
-def test_a_metric_of_ones_own_is_published_in_camel_case(metric: str, name: str) -> None:
-    assert histograms.published(metric) == name
 
 
 def test_a_metric_of_ones_own_is_read() -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cloudwatch_twin import statistic
 
 from llmops_judge.policy import CATALOGUE, Metric, Policy
 from llmops_judge.scales import cell
-from llmops_runbooks.aws.histories import CloudWatchHistories, name_of
+from llmops_runbooks.aws.histories import CloudWatchHistories
 from llmops_runbooks.errors import CloudError
 
 END = datetime(2026, 1, 5, 12, 30, tzinfo=UTC)
@@ -45,22 +45,8 @@ class CloudWatch:
         found = {at: each for at, each in hours.items() if start <= at < end and each}
         return {
             "Timestamps": list(found),
-            "Values": [_statistic(stat["Stat"], each) for each in found.values()],
+            "Values": [statistic(stat["Stat"], each) for each in found.values()],
         }
-
-
-def _statistic(name: str, values: list[float]) -> float:
-    simple: dict[str, Callable[[list[float]], float]] = {
-        "SampleCount": len,
-        "Sum": sum,
-        "Minimum": min,
-        "Maximum": max,
-    }
-    if name in simple:
-        return float(simple[name](values))
-    bounds = re.fullmatch(r"TC\((.+):(.+)\)", name)
-    assert bounds, name
-    return float(sum(float(bounds[1]) < value <= float(bounds[2]) for value in values))
 
 
 def read(cloudwatch: CloudWatch, *metrics: Metric, hours: int = 2) -> Any:
@@ -124,10 +110,3 @@ def test_a_part_of_an_answer_is_no_answer() -> None:
     cloudwatch.status = "PartialData"
     with pytest.raises(CloudError, match="PartialData"):
         read(cloudwatch)
-
-
-@pytest.mark.parametrize(
-    ("name", "published"), [("first_token", "FirstToken"), ("errors", "Errors")]
-)
-def test_a_metric_is_published_under_its_name_in_camel_case(name: str, published: str) -> None:
-    assert name_of(CATALOGUE[name]) == published

@@ -14,7 +14,7 @@ from typing import Any
 
 from llmops_judge.observations import Counts, History
 from llmops_judge.policy import Metric
-from llmops_judge.scales import bounds, cell
+from llmops_judge.scales import cell, trimmed
 from llmops_runbooks.aws.clients import Clients
 from llmops_runbooks.errors import CloudError
 
@@ -50,7 +50,7 @@ class CloudWatchHistories:
         """
         dimensions = {"service": service, "environment": environment, "release": release}
         window = _hour(start), _hour(end) + HOUR
-        wanted = [(name_of(metric), stat) for metric in metrics for stat in FIRST]
+        wanted = [(metric.published, stat) for metric in metrics for stat in FIRST]
         seen = self._values([("Requests", "Sum"), *wanted], dimensions, window)
         cells = {metric.name: _cells(metric, seen) for metric in metrics}
         counted = self._values(
@@ -110,30 +110,17 @@ class CloudWatchHistories:
                 )
 
 
-def name_of(metric: Metric) -> str:
-    """CloudWatch's name of a metric: `first_token` is published as `FirstToken`."""
-    return "".join(word.capitalize() for word in metric.name.split("_"))
-
-
 def _hour(moment: datetime) -> int:
     return int(moment.timestamp()) // HOUR * HOUR
 
 
 def _cells(metric: Metric, seen: Mapping[Query, list[float]]) -> dict[int, Query]:
-    """The cells above the lowest one that can hold something, with the query that counts each."""
-    low, high = seen.get((name_of(metric), "Minimum")), seen.get((name_of(metric), "Maximum"))
+    """The cells that can hold something, with the query that counts each."""
+    low, high = seen.get((metric.published, "Minimum")), seen.get((metric.published, "Maximum"))
     if metric.scale == "share" or not low or not high:
         return {}
     first, last = cell(metric.scale, min(low)), cell(metric.scale, max(high))
-    return {
-        at: (name_of(metric), "TC({}:{})".format(*map(_decimal, bounds(metric.scale, at))))
-        for at in range(first + 1, last + 1)
-    }
-
-
-def _decimal(bound: float) -> str:
-    """CloudWatch takes at most ten decimals."""
-    return f"{bound:.10f}".rstrip("0").rstrip(".")
+    return {at: (metric.published, trimmed(metric.scale, at)) for at in range(first, last + 1)}
 
 
 def _counts(
@@ -142,17 +129,14 @@ def _counts(
     cells: Mapping[int, Query],
     counted: Mapping[Query, list[float]],
 ) -> Counts:
-    name = name_of(metric)
+    name = metric.published
     n = sum(seen.get((name, "SampleCount"), ()))
     if not n:
         return {}
     if metric.scale == "share":
         bad = sum(seen.get((name, "Sum"), ()))
         return _some({0: n - bad, 1: bad})
-    found = {at: sum(counted.get(query, ())) for at, query in cells.items()}
-    lowest = cell(metric.scale, min(seen[(name, "Minimum")]))
-    # What is in no other cell; the lowest cell may hold zero, which no open interval counts.
-    return _some({lowest: max(0.0, n - sum(found.values())), **found})
+    return _some({at: sum(counted.get(query, ())) for at, query in cells.items()})
 
 
 def _some(counts: Mapping[int, float]) -> Counts:
