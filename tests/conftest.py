@@ -1,4 +1,4 @@
-"""What holds for every test: a run has a runtime folder of its own.
+"""What holds for every test: generated examples repeat, and a run has a runtime folder of its own.
 
 The PostgreSQL wheel keeps its lock in the user's runtime folder and, where there is none, in the
 temporary folder that all users of a machine share.
@@ -11,6 +11,7 @@ import shutil
 import tempfile
 
 import pytest
+from hypothesis import settings
 
 RUNTIME = "XDG_RUNTIME_DIR"
 OF_POSTGRESQL = "python_PostgresServer"
@@ -18,6 +19,8 @@ OF_POSTGRESQL = "python_PostgresServer"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    settings.register_profile("repeatable", derandomize=True)
+    settings.load_profile("repeatable")
     folder = tempfile.mkdtemp(prefix="llmops-runtime-")
     os.mkdir(os.path.join(folder, OF_POSTGRESQL))
     before = os.environ.get(RUNTIME)

@@ -68,8 +68,8 @@ POLICY_KEYS = {
     "alpha": SHARES,
     "beta": SHARES,
     "minimum_requests": WHOLE,
-    "minimum_minutes": st.floats(-1, 59),
-    "maximum_minutes": st.floats(-1, 90),
+    "minimum_minutes": st.floats(-1, 20),
+    "maximum_minutes": st.floats(-1, 0) | st.floats(21, 90),
     "maximum_requests": WHOLE,
     "inconclusive": st.sampled_from(["hold", "rollback", "promote", "wait", 3]),
     "outage_factor": st.floats(-1, 5),
@@ -88,6 +88,13 @@ METRIC_KEYS = {
     "statistic": st.sampled_from(["share", "mean", "p95", "p99"]),
     "unit": st.sampled_from(["ms", 3]),
 }
+
+
+def test_only_the_code_knows_that_a_rollout_may_last_longer_than_it_must() -> None:
+    table = {"minimum_minutes": 30, "maximum_minutes": 30}
+    assert VALIDATOR.is_valid(table)
+    with pytest.raises(PolicyError, match="maximum_minutes is 30, but it must be above"):
+        Policy.from_settings(table)
 
 
 @given(st.fixed_dictionaries({}, optional=POLICY_KEYS))
