@@ -13,7 +13,7 @@ PACKAGES = {
     "judge": ["llmops_judge"],
     "runbooks": ["llmops_runbooks"],
     "cli": ["llmops_cli"],
-    "app_src": ["llm_service", "llmops_functions"],
+    "app_src": ["llm_service", "llm_ui", "llmops_functions"],
     "localcloud": ["llmops_localcloud"],
 }
 

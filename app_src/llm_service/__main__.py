@@ -22,9 +22,10 @@ from fastapi import FastAPI
 from llm_service import corpus
 from llm_service.app import create_app
 from llm_service.corpus import CorpusError
+from llm_service.environ import SettingsError
 from llm_service.prompts import PromptError
 from llm_service.service import LoadCorpus
-from llm_service.settings import SettingsError, read
+from llm_service.settings import read
 
 USAGE = 2
 

@@ -33,17 +33,15 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from llm_service.auth import Tokens, TokensError
+from llm_service.environ import SettingsError
+from llm_service.environ import number as _number
+from llm_service.environ import whole as _whole
 from llm_service.prices import Price, price
-
-
-class SettingsError(Exception):
-    """One sentence for whoever starts the service: what is wrong and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,21 +221,3 @@ def _price(environ: Mapping[str, str], prefix: str) -> Price | None:
     if len(given) == 1:
         raise SettingsError(f"{given[0]} is set alone: set {' and '.join(keys)}.")
     return Price(*(_number(environ, key, 0.0, 1e12) for key in keys))
-
-
-def _number(environ: Mapping[str, str], key: str, default: float, high: float) -> float:
-    text = environ.get(key, "").strip() or str(default)
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 <= number <= high:
-        raise SettingsError(f"{key} is {text!r}: set it to a number from 0 to {high:g}.")
-    return number
-
-
-def _whole(environ: Mapping[str, str], key: str, default: int, low: int, high: int) -> int:
-    text = environ.get(key, "").strip() or str(default)
-    if not text.isdecimal() or not low <= int(text) <= high:
-        raise SettingsError(f"{key} is {text!r}: set it to a whole number from {low} to {high}.")
-    return int(text)
