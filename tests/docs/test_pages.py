@@ -27,5 +27,5 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 def test_the_readmes_test_command_is_the_one_ci_runs() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (command,) = re.findall(r"^uv run pytest.*$", readme, flags=re.MULTILINE)
+    (command,) = re.findall(r"^uv run --all-groups pytest.*$", readme, flags=re.MULTILINE)
     assert f"\n{command}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
