@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import bm25s
 import numpy as np
+from numpy.typing import NDArray
 
 from llm_service.corpus import Document
 from llm_service.text import count_tokens, sentences, terms
@@ -66,16 +67,24 @@ class Library:
     def search(self, query: str, limit: int) -> list[Hit]:
         """Up to `limit` passages that share a term with `query`, best first, ties in corpus
         order."""
+        return [Hit(self.passages[i], score) for i, score in self.ranked(query, limit)]
+
+    def ranked(self, query: str, limit: int) -> list[tuple[int, float]]:
+        """As `search`, by the documents' numbers in the corpus."""
         known = [term for term in terms(query) if term in self._idf]
         if not known:
             return []
         scores = self._index.get_scores(known)
-        order = np.argsort(-scores, kind="stable")[:limit]
-        return [Hit(self.passages[i], float(scores[i])) for i in order if scores[i] > 0]
+        order = _best(scores, limit)
+        return [(int(i), float(scores[i])) for i in order if scores[i] > 0]
 
     def knows(self, term: str) -> bool:
         """Whether any document holds `term`."""
         return term in self._idf
+
+    def rarity(self, term: str) -> float:
+        """The inverse document frequency of `term` as a share of the rarest's; 1 if unknown."""
+        return self._idf.get(term, self.rarest) / self.rarest if self.rarest else 1.0
 
     def square(self, term: str) -> float:
         """The squared inverse document frequency of `term`; for an unknown one the rarest's."""
@@ -89,6 +98,15 @@ class Library:
         """How much of the weight of `wanted` is in `held`, 0..1; 0 if nothing wanted is known."""
         total = self.weight(wanted)
         return self.weight(term for term in wanted if term in held) / total if total else 0.0
+
+
+def _best(scores: NDArray[np.float32], limit: int) -> NDArray[np.intp]:
+    """The places of the `limit` highest scores, best first, ties in order of place."""
+    if limit >= len(scores):
+        return np.argsort(-scores, kind="stable")
+    least = np.partition(scores, -limit)[-limit]
+    above = np.flatnonzero(scores >= least)
+    return above[np.argsort(-scores[above], kind="stable")][:limit]
 
 
 def _passage(document: Document) -> Passage:

@@ -38,7 +38,12 @@ _stemmer = Stemmer.Stemmer("english")
 def _term(word: str) -> str:
     """The term of a word without what follows its apostrophe; empty for a word that is none."""
     plain = word.split("'", maxsplit=1)[0].split("’", maxsplit=1)[0]
-    return str(_stemmer.stemWord(plain)) if plain not in STOP_WORDS and len(plain) > 1 else ""
+    return stem(plain) if plain not in STOP_WORDS and len(plain) > 1 else ""
+
+
+def stem(word: str) -> str:
+    """The stem of a lower-case word, function words included."""
+    return str(_stemmer.stemWord(word))
 
 
 def terms(text: str) -> list[str]:
