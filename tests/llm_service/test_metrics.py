@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +12,12 @@ from typing import Any
 import httpx2 as httpx
 import openai
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from llm_service.metrics import Answered, Dimensions, Observed, of_request
+from llm_service.calls import Usage
 from llm_service.names import Names
 from llm_service.prices import Price, price
+from llm_service.telemetry import Dimensions, Exchange, emf
 
 EVERY = {
     "Requests": "Count",
@@ -31,6 +35,8 @@ ANSWERED = {
     "Refusals": "Count",
     "RetrievalHits": "Count",
 }
+CHATTED = {"Injections": "Count"}
+PROVIDERS = {"ProviderErrors": "Count", "ProviderTimeouts": "Count"}
 QUESTION = "At what temperature does the undercounter dishwasher rinse?"
 STRANGE = "Who was the first astronaut on the moon of Jupiter?"
 SET = ["service", "environment", "release"]
@@ -70,12 +76,14 @@ def units(directive: dict[str, Any]) -> dict[str, str]:
 
 def test_the_line_of_an_answer_is_valid_embedded_metric_format(chat: Any) -> None:
     line = chat(asking(QUESTION))
-    common, further = line["_aws"]["CloudWatchMetrics"]
-    assert common["Namespace"] == further["Namespace"] == "llmops"
+    common, further, failures = line["_aws"]["CloudWatchMetrics"]
+    assert common["Namespace"] == further["Namespace"] == failures["Namespace"] == "llmops"
     assert common["Dimensions"] == [SET]
-    assert units(common) == EVERY | ANSWERED
-    assert further["Dimensions"] == [[*SET, "feature"], [*SET, "fingerprint"]]
+    assert units(common) == EVERY | ANSWERED | CHATTED
+    labels = ("feature", "fingerprint", "provider")
+    assert further["Dimensions"] == [[*SET, label] for label in labels]
     assert units(further) == {"Requests": "Count"}
+    assert (failures["Dimensions"], units(failures)) == ([[*SET, "provider"]], PROVIDERS)
     assert all(isinstance(line[name], int | float) for name in EVERY | ANSWERED)
     names = {name for directive in (common, further) for s in directive["Dimensions"] for name in s}
     assert all(isinstance(line[name], str) and line[name] for name in names)
@@ -87,6 +95,7 @@ def test_the_dimensions_are_service_environment_and_release(chat: Any) -> None:
     assert (line["service"], line["environment"]) == ("handbook", "test")
     assert line["release"] == "1.0.0-0a1b2c3d"
     assert (line["feature"], line["fingerprint"]) == ("default", "extractive-1")
+    assert line["provider"] == "embedded"
 
 
 def test_a_good_answer_is_found_given_and_priced(chat: Any) -> None:
@@ -182,9 +191,18 @@ def test_other_paths_leave_no_line_of_a_request(server: Any) -> None:
 
 
 def test_an_answer_without_a_price_has_no_cost_and_without_a_fingerprint_no_set_of_it() -> None:
-    answered = Answered(1.5, None, 10, 2, False, True, "")
-    observed = Observed("r", "/v1/chat/completions", 200, 1.0, 2.0, "default", False, answered)
-    line = json.loads(of_request(Dimensions("ns", "s", "e", "r"), observed, 0.0))
+    exchange = Exchange(
+        request_id="r",
+        path="/v1/chat/completions",
+        status=200,
+        began=1.0,
+        first=1.5,
+        ended=2.0,
+        at=0.0,
+        answered=True,
+        usage=Usage(10, 2),
+    )
+    line = json.loads(emf.of_exchange(Dimensions("ns", "s", "e", "r"), exchange))
     assert "Cost" not in line
     assert line["FirstToken"] == 500
     common, further = line["_aws"]["CloudWatchMetrics"]
@@ -202,8 +220,9 @@ def test_a_release_sets_its_own_price(start: Any) -> None:
         RELEASE_CONFIGURATION='{"PROMPT_PRICE": 2000000, "COMPLETION_PRICE": 0}',
     )
     openai.OpenAI(base_url=f"{server.url}/v1", api_key="-").chat.completions.create(
-        model="any", messages=[{"role": "user", "content": QUESTION}]
+        model="default", messages=[{"role": "user", "content": QUESTION}]
     )
+    server.eventually(lambda: bool(requests(server)), "no line came")
     (line,) = requests(server)
     assert line["Cost"] == 2 * line["PromptTokens"]
 
@@ -215,7 +234,7 @@ def test_a_price_is_micro_dollars_per_million_tokens() -> None:
 
 def test_every_answer_is_scored_in_a_line_of_its_own(server: Any, client: openai.OpenAI) -> None:
     reply = client.chat.completions.create(
-        model="any", messages=[{"role": "user", "content": QUESTION}]
+        model="default", messages=[{"role": "user", "content": QUESTION}]
     )
 
     def scores() -> list[dict[str, Any]]:
@@ -229,3 +248,40 @@ def test_every_answer_is_scored_in_a_line_of_its_own(server: Any, client: openai
     assert (directive["Dimensions"], units(directive)) == ([SET], {"Quality": "None"})
     assert 0.5 <= line["Quality"] <= 1
     assert QUESTION not in json.dumps(line)
+
+
+def test_a_service_stopped_under_load_has_a_line_for_every_answer(start: Any) -> None:
+    from llm_service.sample import FOLDER
+
+    server = start("--no-auth", "--corpus", str(FOLDER / "documents.jsonl"))
+    given: list[str] = []
+
+    def ask() -> None:
+        with httpx.Client() as client:
+            while True:
+                try:
+                    reply = client.post(f"{server.url}/v1/chat/completions", json=asking(QUESTION))
+                except httpx.HTTPError:
+                    return
+                if reply.status_code == 200:
+                    given.append(reply.headers["x-request-id"])
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    server.eventually(lambda: len(given) > 20, "nothing was answered")
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(20) == 0
+    for thread in threads:
+        thread.join(20)
+    assert set(given) <= {line["request_id"] for line in requests(server)}
+
+
+def test_the_page_for_prometheus_counts_what_was_asked(chat: Any, server: Any) -> None:
+    chat(asking(QUESTION))
+    page = httpx.get(f"{server.url}/metrics").text
+    families = {family.name: family for family in text_string_to_metric_families(page)}
+    samples = families["llm_service_requests"].samples
+    assert any(each.labels["provider"] == "embedded" and each.value for each in samples)
+    (build,) = families["llm_service_build_info"].samples
+    assert build.labels["release"] == "1.0.0-0a1b2c3d"
