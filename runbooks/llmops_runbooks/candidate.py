@@ -68,6 +68,7 @@ def _with_release(cloud: Cloud, container: Mapping[str, Any], release: Release) 
     variables |= {
         "RELEASE": release.id,
         "CORPUS_URI": cloud.artifacts.uri(release.corpus_key),
+        "BUNDLE_URI": cloud.artifacts.uri(release.bundle_key),
         CONFIGURATION: canonical_json(release.configuration).decode(),
     }
     return {

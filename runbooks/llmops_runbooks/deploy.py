@@ -15,7 +15,9 @@ from llmops_runbooks.errors import UsageError
 
 RULE = "AWS::ElasticLoadBalancingV2::ListenerRule"
 SERVICE = "AWS::ECS::Service"
-RELEASE_PARAMETERS = frozenset({"ImageUri", "ReleaseId", "CorpusUri", "ReleaseConfiguration"})
+RELEASE_PARAMETERS = frozenset(
+    {"ImageUri", "ReleaseId", "CorpusUri", "BundleUri", "ReleaseConfiguration"}
+)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class Release(BaseModel):
     image: Digest
     """Digest of the image in the service's repository."""
     bundle: Sha256
-    """The prompt files: `bundles/<sha256>.json` of the artifact bucket."""
+    """Features and prompts: `bundles/<sha256>.json` of the artifact bucket."""
     corpus: Sha256
     """`corpus/<sha256>.jsonl`"""
     golden: Sha256

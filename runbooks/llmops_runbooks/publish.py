@@ -7,15 +7,16 @@ crash finishes with the claimed manifest. A published release is never edited.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from llmops_runbooks import image
+from llmops_runbooks import bundle_files, image
 from llmops_runbooks.errors import CloudError, UsageError
 from llmops_runbooks.manifest import ID_PATTERN, Release, canonical_json, sha256, version_of
 from llmops_runbooks.ports import Artifacts, Registry
@@ -24,14 +25,13 @@ from llmops_runbooks.settings import Semver
 CODE = "llm_service"
 CORPUS = f"{CODE}/sample/documents.jsonl"
 GOLDEN = f"{CODE}/sample/golden.jsonl"
-PROMPTS = f"{CODE}/prompts/"
 FILE = "release.toml"
 SKIPPED = frozenset({"__pycache__", "tests"})
 RESERVED = frozenset(
     {
         "HOST", "PORT", "SERVICE_NAME", "ENVIRONMENT", "RELEASE", "RELEASE_CONFIGURATION",
-        "METRIC_NAMESPACE", "CORPUS_URI", "DATABASE_HOST", "DATABASE_PORT", "DATABASE_NAME",
-        "DATABASE_USER", "DATABASE_PASSWORD", "BEARER_TOKENS",
+        "METRIC_NAMESPACE", "CORPUS_URI", "BUNDLE_URI", "DATABASE_HOST", "DATABASE_PORT",
+        "DATABASE_NAME", "DATABASE_USER", "DATABASE_PASSWORD", "BEARER_TOKENS",
     }
 )  # fmt: skip
 """Variables of the task contract: a release's configuration may not take them."""
@@ -40,27 +40,42 @@ Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 
 
 class ReleaseFile(BaseModel):
-    """`releases/<version>/release.toml`"""
+    """`releases/<version>/release.toml`
+
+    `from` names another release: this one is that, image, corpus and all, but for what this file
+    says and for the files in its own `bundle/`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Semver
+    base: Semver | None = Field(default=None, alias="from")
     notes: str = ""
-    models: tuple[str, ...] = ()
-    configuration: dict[Key, str | bool | int | float] = {}
-    database_revision: str = ""
+    models: tuple[str, ...] | None = None
+    configuration: dict[Key, str | bool | int | float] | None = None
+    database_revision: str | None = None
 
     def variables(self) -> dict[str, str]:
         """The configuration as the task's environment: names in capitals, values as text."""
-        return {key.upper(): _text(value) for key, value in self.configuration.items()}
+        return {key.upper(): _text(value) for key, value in (self.configuration or {}).items()}
+
+    def said(self) -> dict[str, Any]:
+        """The manifest's fields that this file says something of; each whole, never key by key."""
+        found = {
+            "models": self.models,
+            "configuration": None if self.configuration is None else self.variables(),
+            "database_revision": self.database_revision,
+        }
+        return {key: value for key, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A release of the working tree, with the content to upload (key -> bytes)."""
+    """A release of the working tree, with the content to upload (key -> bytes). image: to push;
+    None if it is a published release's."""
 
     release: Release
-    image: image.Image
+    image: image.Image | None
     blobs: Mapping[str, bytes]
 
 
@@ -82,7 +97,10 @@ def publish(
         return _publish(
             assemble(version, project, registry, base_image, artifacts), artifacts, registry
         )
-    _warn_of_differences(found, project, registry, base_image, warn)
+    if (project / "releases" / found.version / FILE).is_file():
+        _warn_of_differences(
+            found, lambda: assemble(found.version, project, registry, base_image, artifacts), warn
+        )
     if artifacts.put_new(found.key, found.canonical()):
         warn(f"The manifest of {found.id} was claimed but not stored; it is stored now.")
     return found
@@ -119,28 +137,82 @@ def assemble(
 ) -> Parts:
     """The release as the working tree has it; reads the base image, uploads nothing."""
     exists(version, project, artifacts)
-    return _assemble(version, project, image.base_of(registry, base_image))
+    return _assemble(version, project, image.base_of(registry, base_image), artifacts)
 
 
-def _assemble(version: str, project: Path, base: image.Base) -> Parts:
+def _assemble(
+    version: str, project: Path, base: image.Base, artifacts: Artifacts, above: tuple[str, ...] = ()
+) -> Parts:
+    """`above`: the releases that are made from this one."""
     described = read(project / "releases" / version / FILE)
+    if described.base is None:
+        below = _of_the_tree(version, project, base)
+    else:
+        _check_base(described, project, artifacts, above)
+        found = published(described.base, artifacts)
+        trail = (*above, version)
+        below = (
+            _as_published(found, artifacts)
+            if found
+            else _assemble(described.base, project, base, artifacts, trail)
+        )
+    return _laid_over(below, described, bundle_files.own(project, version))
+
+
+def _of_the_tree(version: str, project: Path, base: image.Base) -> Parts:
+    """The code with the release's overlay, and what is packaged in it."""
     tree = source_tree(project, version)
     built = image.build(tree, base)
-    prompts = {path: body.decode() for path, body in tree.items() if path.startswith(PROMPTS)}
-    bundle = canonical_json(prompts)
+    bundle = canonical_json(bundle_files.packaged(tree))
     corpus, golden = _file(tree, CORPUS), _file(tree, GOLDEN)
     release = Release(
-        version=described.version,
+        version=version,
         image=built.digest,
         bundle=sha256(bundle),
         corpus=sha256(corpus),
         golden=sha256(golden),
-        models=described.models,
-        configuration=described.variables(),
-        database_revision=described.database_revision,
     )
     blobs = {release.bundle_key: bundle, release.corpus_key: corpus, release.golden_key: golden}
     return Parts(release, built, blobs)
+
+
+def _as_published(release: Release, artifacts: Artifacts) -> Parts:
+    """A published release, with the bundle that is laid over; the rest of it is where it was."""
+    bundle = artifacts.get(release.bundle_key)
+    if bundle is None or not any(path.startswith("features/") for path in json.loads(bundle)):
+        raise UsageError(
+            f"The published release {release.id} has no features in its bundle, so no release can "
+            "be made from it.",
+            hint="Publish its code under a new version first.",
+        )
+    return Parts(release, None, {release.bundle_key: bundle})
+
+
+def _laid_over(below: Parts, described: ReleaseFile, own: Mapping[str, str]) -> Parts:
+    """The release as its file describes it, with its own files of the bundle over those below."""
+    before = below.release.bundle_key
+    bundle = canonical_json({**json.loads(below.blobs[before]), **own})
+    changes = {"version": described.version, "bundle": sha256(bundle), **described.said()}
+    release = Release.model_validate({**below.release.model_dump(), **changes})
+    blobs = {key: blob for key, blob in below.blobs.items() if key != before}
+    return Parts(release, below.image, {**blobs, release.bundle_key: bundle})
+
+
+def _check_base(
+    described: ReleaseFile, project: Path, artifacts: Artifacts, above: tuple[str, ...]
+) -> None:
+    """Raises UsageError for a `from` that leads nowhere or in a circle, or beside an overlay."""
+    where = f"releases/{described.version}"
+    if described.base in (*above, described.version):
+        raise UsageError(
+            f"{where}/{FILE}: 'from' leads back to {described.base}: break the circle."
+        )
+    if (project / where / "overlay").exists():
+        raise UsageError(
+            f"{where}/overlay would have no effect: 'from' takes the image of {described.base}. "
+            "Leave out one of the two."
+        )
+    exists(str(described.base), project, artifacts)
 
 
 def read(path: Path) -> ReleaseFile:
@@ -190,7 +262,8 @@ def _file(tree: Mapping[str, bytes], path: str) -> bytes:
 
 def _publish(parts: Parts, artifacts: Artifacts, registry: Registry) -> Release:
     release = parts.release
-    image.push(parts.image, registry, release.version)
+    if parts.image is not None:
+        image.push(parts.image, registry, release.version)
     for key, content in parts.blobs.items():
         artifacts.put_new(key, content)
     if not artifacts.put_new(f"versions/{release.version}.json", release.canonical()):
@@ -203,21 +276,15 @@ def _publish(parts: Parts, artifacts: Artifacts, registry: Registry) -> Release:
 
 
 def _warn_of_differences(
-    found: Release,
-    project: Path,
-    registry: Registry,
-    base_image: str | None,
-    warn: Callable[[str], None],
+    found: Release, local: Callable[[], Parts], warn: Callable[[str], None]
 ) -> None:
     """Says what the working tree now has otherwise; the published release is what is used."""
-    if not (project / "releases" / found.version / FILE).is_file():
-        return
     try:
-        local = _assemble(found.version, project, image.base_of(registry, base_image)).release
+        now = local().release
     except UsageError as error:
         warn(f"{found.id} is published; the working tree cannot be compared: {error.message}")
         return
-    parts = [name for name in Release.model_fields if getattr(local, name) != getattr(found, name)]
+    parts = [name for name in Release.model_fields if getattr(now, name) != getattr(found, name)]
     if parts:
         warn(
             f"{found.id} is published, with other content than the working tree "

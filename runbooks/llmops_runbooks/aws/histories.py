@@ -28,7 +28,7 @@ Query = tuple[str, str]
 
 
 class CloudWatchHistories:
-    """Reads by the dimensions service, environment and release."""
+    """Reads by the dimensions service and environment, and release or experiment and variant."""
 
     def __init__(self, clients: Clients, namespace: str) -> None:
         self._clients = clients
@@ -50,8 +50,38 @@ class CloudWatchHistories:
         """
         dimensions = {"service": service, "environment": environment, "release": release}
         window = _hour(start), _hour(end) + HOUR
+        return self._read(metrics, "Requests", dimensions, window)
+
+    def exposed(
+        self,
+        metrics: Sequence[Metric],
+        *,
+        service: str,
+        environment: str,
+        experiment: str,
+        variant: str,
+        start: datetime,
+        end: datetime,
+    ) -> History:
+        """What an experiment's variant did in whole hours, from `start` to before `end`; its
+        requests are its exposures. Raises CloudError as `history` does."""
+        dimensions = {
+            "service": service,
+            "environment": environment,
+            "experiment": experiment,
+            "variant": variant,
+        }
+        return self._read(metrics, "Exposures", dimensions, (_hour(start), _hour(end)))
+
+    def _read(
+        self,
+        metrics: Sequence[Metric],
+        counter: str,
+        dimensions: Mapping[str, str],
+        window: tuple[int, int],
+    ) -> History:
         wanted = [(metric.published, stat) for metric in metrics for stat in FIRST]
-        seen = self._values([("Requests", "Sum"), *wanted], dimensions, window)
+        seen = self._values([(counter, "Sum"), *wanted], dimensions, window)
         cells = {metric.name: _cells(metric, seen) for metric in metrics}
         counted = self._values(
             [query for queries in cells.values() for query in queries.values()], dimensions, window
@@ -59,7 +89,7 @@ class CloudWatchHistories:
         counts = {
             metric.name: _counts(metric, seen, cells[metric.name], counted) for metric in metrics
         }
-        requests = round(sum(seen.get(("Requests", "Sum"), ())))
+        requests = round(sum(seen.get((counter, "Sum"), ())))
         return History(requests, {name: each for name, each in counts.items() if each})
 
     def _values(

@@ -90,6 +90,7 @@ def _parameters_of(release: Release, artifacts: Artifacts, repository_uri: str) 
         "ImageUri": f"{repository_uri}@{release.image}",
         "ReleaseId": release.id,
         "CorpusUri": artifacts.uri(release.corpus_key),
+        "BundleUri": artifacts.uri(release.bundle_key),
         "ReleaseConfiguration": canonical_json(release.configuration).decode(),
     }
 
@@ -101,5 +102,6 @@ def _live_parameters(cloud: Cloud) -> dict[str, str]:
         "ImageUri": container["image"],
         "ReleaseId": variables["RELEASE"],
         "CorpusUri": variables["CORPUS_URI"],
+        "BundleUri": variables.get("BUNDLE_URI", ""),
         "ReleaseConfiguration": variables.get("RELEASE_CONFIGURATION", "{}"),
     }

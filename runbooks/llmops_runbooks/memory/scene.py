@@ -16,6 +16,7 @@ def task_definition(where: Coordinates, release: Release) -> dict[str, Any]:
         "HOST": "0.0.0.0",  # noqa: S104 (inside the task's own network)
         "RELEASE": release.id,
         "CORPUS_URI": f"s3://{where.artifact_bucket}/{release.corpus_key}",
+        "BUNDLE_URI": f"s3://{where.artifact_bucket}/{release.bundle_key}",
     }
     return {
         "family": where.task_family,

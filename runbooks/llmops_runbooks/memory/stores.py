@@ -122,10 +122,11 @@ class MemoryMetrics:
 
 
 class MemoryHistories:
-    """Histories by release."""
+    """Histories by release; of an experiment's variant by the moment each began."""
 
     def __init__(self) -> None:
         self.by_release: dict[str, History] = {}
+        self.by_variant: dict[tuple[str, str], dict[datetime, History]] = {}
 
     def history(
         self,
@@ -140,6 +141,22 @@ class MemoryHistories:
         from llmops_judge.observations import History
 
         return self.by_release.get(release, History())
+
+    def exposed(
+        self,
+        metrics: Sequence[Metric],
+        *,
+        service: str,
+        environment: str,
+        experiment: str,
+        variant: str,
+        start: datetime,
+        end: datetime,
+    ) -> History:
+        from llmops_judge.observations import History
+
+        pieces = self.by_variant.get((experiment, variant), {})
+        return next((each for at, each in pieces.items() if start <= at < end), History())
 
 
 def _parsed(manifest: bytes) -> dict[str, Any]:
