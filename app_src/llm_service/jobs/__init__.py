@@ -1,0 +1,1 @@
+"""Work that outlasts a request: taken now, done by whoever is free, fetched later."""

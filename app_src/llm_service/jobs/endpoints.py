@@ -1,0 +1,52 @@
+"""What a job can ask for: the same code that answers over HTTP, for the principal who sent it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from llm_service.auth import Principal
+from llm_service.errors import ApiError
+from llm_service.evaluations.evaluator import Evaluator
+from llm_service.evaluations.shapes import EvaluationRequest
+from llm_service.jobs.job import Job
+from llm_service.jobs.run import Endpoints
+from llm_service.shapes import SearchRequest, SearchResponse
+
+Chat = Callable[[bytes, Principal, Mapping[str, str]], Awaitable[tuple[int, bytes]]]
+Search = Callable[[SearchRequest], Awaitable[SearchResponse]]
+
+
+def endpoints(chat: Chat, search: Search, evaluator: Evaluator) -> Endpoints:
+    """The endpoints of a service, each as a job's request is carried out."""
+
+    async def chatted(job: Job) -> tuple[int, bytes]:
+        return await chat(job.body, job.principal, {})
+
+    async def searched(job: Job) -> tuple[int, bytes]:
+        found = await search(SearchRequest.model_validate_json(job.body))
+        return 200, found.model_dump_json().encode()
+
+    async def evaluated(job: Job) -> tuple[int, bytes]:
+        asked = EvaluationRequest.model_validate_json(job.body)
+        found = await evaluator.evaluate(asked, job.principal)
+        return 200, found.model_dump_json().encode()
+
+    return {
+        "/v1/chat/completions": _answering(chatted),
+        "/v1/search": _answering(searched),
+        "/v1/evaluations": _answering(evaluated),
+    }
+
+
+def _answering(
+    perform: Callable[[Job], Awaitable[tuple[int, bytes]]],
+) -> Callable[[Job], Awaitable[tuple[int, bytes]]]:
+    """`perform`, with a refusal as the answer it would be over HTTP."""
+
+    async def answered(job: Job) -> tuple[int, bytes]:
+        try:
+            return await perform(job)
+        except ApiError as error:
+            return error.status, error.body()
+
+    return answered

@@ -1,0 +1,167 @@
+"""`llmops eval`: three words, their exit codes, their tables and files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Llmops = Callable[..., Any]
+ANSWERS = {"Who?": "It was Maren.", "How many?": "300"}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """A service of two answers that wants a token."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.headers["authorization"] != "Bearer secret":
+            self._send(401, {})
+        elif self.path == "/v1/search":
+            self._send(200, {"results": [{"id": "d1"}]})
+        else:
+            message = {"content": ANSWERS[body["messages"][0]["content"]]}
+            self._send(200, {"choices": [{"message": message, "finish_reason": "stop"}]})
+
+    def _send(self, status: int, value: object) -> None:
+        content = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Where the service listens."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def golden(tmp_path: Path) -> Path:
+    file = tmp_path / "golden.jsonl"
+    rows = [
+        {"id": "1", "question": "Who?", "document_id": "d1", "answer": "Maren"},
+        {"id": "2", "question": "How many?", "document_id": "d2", "answers": ["240"]},
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    return file
+
+
+@pytest.fixture
+def run(llmops: Llmops, url: str, golden: Path, monkeypatch: pytest.MonkeyPatch) -> Llmops:
+    """`llmops eval run` on the service."""
+    monkeypatch.setenv("SERVICE_TOKEN", "secret")
+
+    def command(*more: str) -> Any:
+        where = ("--url", url, "--token-env", "SERVICE_TOKEN", "--no-stream")
+        return llmops("eval", "run", *where, "--golden", str(golden), *more)
+
+    return command
+
+
+def test_run_shows_a_table_and_writes_the_result(run: Llmops, tmp_path: Path) -> None:
+    out, junit = tmp_path / "results/a.json", tmp_path / "a.xml"
+    found = run("--out", str(out), "--junit-out", str(junit), "--name", "release 1")
+    assert found.code == 0
+    assert found.out.startswith("release 1: 2 questions, 0 failed")
+    assert "50.0 %" in found.out
+    assert "hit@1" in found.out and "latency: p50" in found.out
+    assert "2 of 2 questions" in found.err
+    assert json.loads(out.read_text())["schema"] == "llmops-eval/1"
+    assert 'failures="1"' in junit.read_text()
+    assert "secret" not in found.out + found.err + out.read_text()
+
+
+def test_json_is_one_object_on_stdout(run: Llmops) -> None:
+    found = run("--json", "--sample", "1")
+    assert found.json["asked"] == 1
+
+
+def test_a_token_that_is_refused_is_exit_4(run: Llmops, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_TOKEN", "wrong")
+    found = run()
+    assert found.code == 4
+    assert "No question was answered" in found.err and "HTTP 401" in found.err
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (("--calibration", "x"), "needs a judge"),
+        (("--prompt-price", "1"), "One price is not enough"),
+        (("--env", "local"), "not by both"),
+        (("--token-env", "NOTHING_HERE"), "holds no token"),
+    ],
+)
+def test_what_does_not_go_together_is_exit_2(run: Llmops, more: tuple[str, ...], says: str) -> None:
+    found = run(*more)
+    assert found.code == 2 and says in found.err
+
+
+def test_compare_says_equal_worse_or_cannot_tell(
+    run: Llmops, llmops: Llmops, tmp_path: Path
+) -> None:
+    a, b = tmp_path / "a.json", tmp_path / "b.json"
+    assert run("--out", str(a), "--name", "one").code == 0
+    result = json.loads(a.read_text())
+    result["rows"][0]["metrics"]["correct"] = 0.0
+    b.write_text(json.dumps({**result, "name": "two"}))
+    same = llmops("eval", "compare", str(a), str(a))
+    assert same.code == 0 and "no question came out otherwise" in same.out
+    unsure = llmops("eval", "compare", str(a), str(b))
+    assert unsure.code == 3 and "cannot tell" in unsure.out
+    assert "worse: 1 questions" in unsure.out and "Who?" in unsure.out
+    found = llmops("eval", "compare", str(a), str(b), "--json")
+    assert (found.code, found.json["exit_code"], found.json["decision"]) == (3, 3, "cannot tell")
+
+
+def test_a_file_that_is_no_result_is_exit_2(llmops: Llmops, tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text('{"name": "x"}')
+    found = llmops("eval", "compare", str(file), str(file))
+    assert found.code == 2 and "is no result of an evaluation" in found.err
+
+
+def test_import_reads_junit_and_writes_the_kits_form(llmops: Llmops, tmp_path: Path) -> None:
+    file, out = tmp_path / "junit.xml", tmp_path / "out.json"
+    file.write_text('<testsuite><testcase classname="a" name="b" time="1"/></testsuite>')
+    found = llmops("eval", "import", "--junit", str(file), "--out", str(out))
+    assert found.code == 0 and "1 questions, 0 failed" in found.out
+    assert json.loads(out.read_text())["source"] == "junit"
+    assert llmops("eval", "import").code == 2
+    both = llmops("eval", "import", "--junit", str(file), "--promptfoo", str(file))
+    assert both.code == 2 and "Say what to import" in both.err
+
+
+def test_compare_needs_neither_a_project_nor_an_sdk(run: Llmops, tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    run("--out", str(file))
+    code = (
+        "import sys\n"
+        "from llmops_cli.main import app\n"
+        f"try: app(['eval', 'compare', {str(file)!r}, {str(file)!r}], prog_name='llmops')\n"
+        "except SystemExit as end: print('exit', end.code)\n"
+        "print('heavy:', sorted({'boto3', 'botocore', 'aiohttp'} & set(sys.modules)))\n"
+    )
+    away = tmp_path / "away"
+    away.mkdir()
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=away, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.splitlines()[-2:] == ["exit 0", "heavy: []"]
