@@ -12,24 +12,29 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from types import FrameType
+from typing import Literal
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from llm_service import corpus
 from llm_service.app import create_app
-from llm_service.corpus import CorpusError
+from llm_service.bundle import BundleError
+from llm_service.corpus import CorpusError, Document
 from llm_service.environ import SettingsError
-from llm_service.prompts import PromptError
-from llm_service.service import LoadCorpus
+from llm_service.protocol import Protocol
+from llm_service.service import LoadCorpus, Service
 from llm_service.settings import read
 
 USAGE = 2
 
 BACKLOG = 2048
+
+LOOP: Literal["asyncio", "uvloop"] = "asyncio" if sys.platform == "win32" else "uvloop"
 
 KEEP_ALIVE = 75
 """Seconds an idle connection stays open: longer than a load balancer's 60, so that it is never
@@ -40,15 +45,21 @@ DRAIN = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serves until a signal; returns the exit code."""
+    """Serves until a signal; returns the exit code. `worker` does jobs instead."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given[:1] == ["worker"]:
+        from llm_service.jobs.process import main as work
+
+        return work(given[1:])
     signal.signal(signal.SIGTERM, _exit)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
     try:
-        settings = read(sys.argv[1:] if arguments is None else arguments, os.environ)
-        app = create_app(settings, _corpus(settings.corpus))
+        _assert_fast()
+        settings = read(given, os.environ)
+        app = create_app(settings, corpus_of(settings.corpus))
         listening = _listen(settings.host, settings.port)
-    except (SettingsError, CorpusError, PromptError) as error:
+    except (SettingsError, CorpusError, BundleError) as error:
         print(error, file=sys.stderr)
         return USAGE
     with suppress(KeyboardInterrupt):  # Ctrl-C: uvicorn has drained before it raises it again
@@ -56,16 +67,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def server_config(app: FastAPI) -> uvicorn.Config:
+def configured(arguments: Sequence[str], environ: Mapping[str, str]) -> Service:
+    """A service without a port, not started. Raises SettingsError, CorpusError and BundleError."""
+    settings = read([*arguments, "--port", "0"], environ)
+    return Service(settings, corpus_of(settings.corpus))
+
+
+def server_config(app: ASGIApp) -> uvicorn.Config:
     """How the server treats connections; logs go where the process's do."""
     return uvicorn.Config(
         app,
+        loop=LOOP,
+        http=Protocol,
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=DRAIN,
     )
+
+
+def _assert_fast() -> None:
+    """Raises SettingsError where the event loop or the HTTP parser is missing that the service is
+    measured with: without them it would answer at half the speed and nobody would know why."""
+    missing = [
+        name for name in ("uvloop", "httptools") if LOOP == "uvloop" and find_spec(name) is None
+    ]
+    if missing:
+        raise SettingsError(f"{' and '.join(missing)} is not installed: install llm-service anew.")
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -80,13 +110,13 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _corpus(uri: str) -> LoadCorpus:
+def corpus_of(uri: str) -> LoadCorpus:
     """How to load the corpus: a file now, so that a wrong path is told at once; S3 later and
     again, since a task may start before its bucket can be reached."""
     if uri.startswith("s3://"):
         return lambda: corpus.load(uri)
-    documents = corpus.load(uri)
-    return lambda: documents
+    first: list[list[Document]] = [corpus.load(uri)]
+    return lambda: first.pop() if first else corpus.load(uri)
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:

@@ -1,101 +1,127 @@
-"""The routes: OpenAI's chat completions and models, search, feedback, health and readiness."""
+"""The routes: OpenAI's chat completions and models, search, feedback, health and readiness.
+
+The chat's route is here for the OpenAPI document, and for whoever mounts the FastAPI application
+alone: `chat.shim` answers it before FastAPI sees the request.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
+from llm_service.chat.admitting import target
+from llm_service.chat.handler import Handler
+from llm_service.chat.state import PATH
 from llm_service.embedded import MODEL
-from llm_service.errors import ApiError
+from llm_service.errors import JSON, ApiError
 from llm_service.service import Service
 from llm_service.shapes import (
-    ChatCompletion,
-    ChatRequest,
     FeedbackRequest,
     FeedbackTaken,
+    Health,
     Model,
     ModelList,
     SearchRequest,
     SearchResponse,
-    SearchResult,
 )
+from llm_service.telemetry.prometheus import CONTENT_TYPE as PROMETHEUS
 
 router = APIRouter()
-
-JSON = "application/json"
 
 MODEL_CREATED = 1_767_225_600
 """2026-01-01, in epoch seconds: OpenAI's shape wants a date for each model."""
 
 
-@router.post("/v1/chat/completions", response_model=ChatCompletion)
-async def chat(asked: ChatRequest, request: Request) -> Response:
-    """Answers the last user message from the corpus, whole or streamed."""
-    turns = [message.turn() for message in asked.messages]
-    if not any(turn.role == "user" and turn.content.strip() for turn in turns):
-        raise ApiError(400, "messages: none is a question of the user.", param="messages")
-    request.state.feature = asked.feature
-    completion = await _service(request).complete(turns, asked.limit)
-    request.state.answered = completion.measured
-    request.state.guarded = completion.guarded
-    if not asked.stream:
-        return Response(completion.whole(), media_type=JSON)
-    usage = asked.stream_options is not None and asked.stream_options.include_usage
-    return StreamingResponse(completion.events(usage), media_type="text/event-stream")
+class Handled(Response):
+    """An answer that `handler` gives."""
+
+    def __init__(self, handler: Handler) -> None:
+        super().__init__()
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._handler(scope, receive, send)
+
+
+@router.post(PATH)
+async def chat(request: Request) -> Response:
+    """Answers a conversation, whole or as server-sent events (`stream`)."""
+    return Handled(_service(request).handler)
 
 
 @router.post("/v1/search", response_model=SearchResponse)
 async def search(asked: SearchRequest, request: Request) -> Response:
     """The documents that match the query best, best first; none if no word of it is known."""
-    found = _service(request).library.search(asked.query, asked.top_k)
-    results = [
-        SearchResult(
-            id=hit.passage.document.id,
-            title=hit.passage.document.title,
-            text=hit.passage.document.text,
-            score=hit.score,
-        )
-        for hit in found
-    ]
-    return Response(SearchResponse(results=results).model_dump_json(), media_type=JSON)
+    found = await _service(request).search(asked)
+    return Response(found.model_dump_json(), media_type=JSON)
 
 
 @router.post("/v1/feedback", response_model=FeedbackTaken)
 async def feedback(given: FeedbackRequest, request: Request) -> Response:
     """Takes a thumb on an answer of any release; the last one on an answer counts."""
-    service = _service(request)
-    release = await service.give_feedback(given.response_id, given.thumb, given.comment)
+    release = await _service(request).give_feedback(given)
     taken = FeedbackTaken(response_id=given.response_id, thumb=given.thumb, release=release)
     return Response(taken.model_dump_json(), media_type=JSON)
 
 
 @router.get("/v1/models")
-async def models() -> ModelList:
-    """The one model of this release."""
-    return ModelList(data=[Model(id=MODEL, created=MODEL_CREATED)])
+async def models(request: Request) -> ModelList:
+    """What `model` may name: the features of this release, then the models they ask."""
+    return ModelList(data=list(_models(_service(request))))
 
 
-@router.get("/v1/models/{name}")
-async def model(name: str) -> Model:
-    """The model, if `name` is its name."""
-    if name != MODEL:
-        raise ApiError(404, f"There is no model {name!r}: use {MODEL}.", code="model_not_found")
-    return Model(id=MODEL, created=MODEL_CREATED)
+@router.get("/v1/models/{name:path}")
+async def model(name: str, request: Request) -> Model:
+    """One of them, by its name."""
+    found = next((each for each in _models(_service(request)) if each.id == name), None)
+    if found is None:
+        raise ApiError(
+            404,
+            "There is no model of this name: GET /v1/models lists them.",
+            code="model_not_found",
+            param="model",
+        )
+    return found
 
 
 @router.get("/healthz")
-async def healthz() -> dict[str, str]:
+async def healthz() -> Health:
     """200 as long as the process answers."""
-    return {"status": "ok"}
+    return Health(status="ok")
 
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """200 if corpus and database are there, else 503; the body says which is not."""
+    """200 if corpus and database are there, else 503; the body says how every part stands."""
     ready, body = await _service(request).readiness()
     return JSONResponse(body, 200 if ready else 503)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Counters and histograms of this process, for Prometheus."""
+    return Response(_service(request).telemetry.prometheus.text(), media_type=PROMETHEUS)
+
+
+def _models(service: Service) -> Iterator[Model]:
+    features = service.bundle.features
+    for name in features:
+        yield Model(id=name, created=MODEL_CREATED, owned_by="feature")
+    if "default" not in features:
+        yield Model(id="default", created=MODEL_CREATED, owned_by="feature")
+    asked = (
+        each
+        for feature in features.values()
+        for name in (*feature.models, *feature.cheaper)
+        if (each := target(name))
+    )
+    listed = {each.model: each.provider for each in asked}
+    for name, provider in {**listed, MODEL: "embedded"}.items():
+        yield Model(id=name, created=MODEL_CREATED, owned_by=provider)
 
 
 def _service(request: Request) -> Service:

@@ -33,6 +33,11 @@ class Postgres:
         self._pool: Any = None
         self.state: State = "connecting"
 
+    @property
+    def connected(self) -> bool:
+        """Whether `connect` came through once: only then anything can be written."""
+        return self._pool is not None
+
     async def connect(self) -> bool:
         """Connects and makes the tables; whether that came through."""
         return await self._tried(self._connect())

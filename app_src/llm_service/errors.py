@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 TOO_LONG = frozenset({"string_too_long", "too_long"})
 NOT_AN_OBJECT = "The body is not a JSON object: send one with Content-Type: application/json."
+NOT_JSON = "The body is not valid JSON."
+JSON = "application/json"
+TYPES = {403: "permission_error", 429: "rate_limit_error"}
+"""Statuses whose `type` is a word of its own, as OpenAI's clients know them."""
 
 
 class ApiError(Exception):
-    """An answer other than 200 that the API decided on."""
+    """An answer other than 200 that the API decided on; `headers` go out with it."""
 
     def __init__(
-        self, status: int, message: str, *, code: str | None = None, param: str | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.message, self.code, self.param = status, message, code, param
+        self.type = "server_error" if status >= 500 else TYPES.get(status, "invalid_request_error")
+        self.headers = dict(headers or {})
+        if status == 401:
+            self.headers.setdefault("www-authenticate", "Bearer")
 
-    def response(self) -> Response:
-        """The error as it goes over the wire."""
+    def body(self) -> bytes:
+        """The error object."""
         error = {
             "message": self.message,
-            "type": "server_error" if self.status >= 500 else "invalid_request_error",
+            "type": self.type,
             "param": self.param,
             "code": self.code,
         }
-        headers = {"www-authenticate": "Bearer"} if self.status == 401 else None
-        return JSONResponse({"error": error}, self.status, headers)
+        return msgspec.json.encode({"error": error})
+
+    def response(self) -> Response:
+        """The error as FastAPI sends it."""
+        return Response(self.body(), self.status, self.headers, JSON)
 
 
 def unauthorized() -> ApiError:
@@ -78,9 +98,10 @@ async def _validation_error(request: Request, error: Exception) -> Response:
         request.state.guarded = True
     first = error.errors()[0]
     if first["type"] == "json_invalid":
-        return ApiError(400, "The body is not valid JSON.", code="invalid_json").response()
-    if first["loc"] == ("body",):
+        return ApiError(400, NOT_JSON, code="invalid_json").response()
+    tag = str(first.get("ctx", {}).get("discriminator", "")).strip("'")
+    if first["loc"] == ("body",) and not tag:
         return ApiError(400, NOT_AN_OBJECT, code="invalid_value").response()
-    param = ".".join(str(part) for part in first["loc"][1:])
+    param = tag or ".".join(str(part) for part in first["loc"][1:])
     message = f"{param}: {first['msg']}."
     return ApiError(400, message, code="invalid_value", param=param).response()

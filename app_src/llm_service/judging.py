@@ -53,9 +53,11 @@ class Judging:
         self.counts = dict.fromkeys(("judged", "malformed", "failed", "dropped"), 0)
 
     def start(
-        self, library: Library, publish: Callable[[dict[str, float], dict[str, Any]], None]
+        self,
+        library: Callable[[], Library],
+        publish: Callable[[dict[str, float], dict[str, Any]], None],
     ) -> None:
-        """Begins to judge."""
+        """Begins to judge by the corpus of now."""
         self._library, self._publish = library, publish
         self._tasks = [asyncio.create_task(self._run(), name=f"judge-{n}") for n in range(CALLS)]
 
@@ -134,7 +136,7 @@ class Judging:
 
     def _material(self, case: Case) -> scorer.Material:
         """The answer with the passages that the user's own words find, and its own source."""
-        found = [hit.passage for hit in self._library.search(case.question, PASSAGES)]
+        found = [hit.passage for hit in self._library().search(case.question, PASSAGES)]
         if case.source and case.source not in found:
             found.append(case.source)
         texts = [f"{passage.document.title}: {passage.document.text}" for passage in found]

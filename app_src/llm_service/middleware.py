@@ -1,4 +1,5 @@
-"""What every request passes: who may ask, what is written on the answer, what is logged of it.
+"""What every request but a chat passes: who may ask, what is written on the answer, what is
+recorded of it. Chats have the same from `chat.handler`.
 
 Plain ASGI, since Starlette's BaseHTTPMiddleware starts a task per request.
 """
@@ -6,51 +7,54 @@ Plain ASGI, since Starlette's BaseHTTPMiddleware starts a task per request.
 from __future__ import annotations
 
 import logging
-import re
-import secrets
 import time
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from llm_service.auth import Tokens
+from llm_service.auth import ANONYMOUS, Known
+from llm_service.chat.admitting import FEATURE
+from llm_service.chat.handler import MAX_BODY, TOO_LARGE, request_id
 from llm_service.errors import ApiError, internal, unauthorized
-from llm_service.metrics import Dimensions, Observed, clock, emit, of_request
-from llm_service.names import Names
+from llm_service.service import Service
+from llm_service.telemetry import Exchange
 
 logger = logging.getLogger("llm_service")
 
-LOGGED = frozenset({"/v1/chat/completions", "/v1/search"})
-"""The paths that users call; health checks and scanners are no traffic to judge."""
-MAX_BODY = 1024 * 1024
-TOO_LARGE = f"The body is too large: send at most {MAX_BODY} bytes."
-FEATURE = "x-llmops-feature"
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+RECORDED = frozenset({"/v1/search"})
+"""The paths beside chats that users call; health checks and scanners are no traffic to judge."""
 
 
 class Guard:
     """Lets nobody read or post under /v1/ without a token, nor send more than a megabyte."""
 
-    def __init__(self, app: ASGIApp, tokens: Tokens | None) -> None:
+    def __init__(self, app: ASGIApp, tokens: Known | None) -> None:
         self.app, self.tokens = app, tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(scope) if scope["type"] == "http" else None
-        if refusal:
+        try:
+            if scope["type"] == "http":
+                await self._check(scope)
+        except ApiError as refusal:
             await refusal.response()(scope, receive, send)
         else:
             await self.app(scope, _limited(receive), send)
 
-    def _refusal(self, scope: Scope) -> ApiError | None:
+    async def _check(self, scope: Scope) -> None:
+        """Notes who asks. Raises ApiError for who may not, or sends too much."""
         headers = Headers(scope=scope)
-        guarded = self.tokens is not None and scope["path"].startswith("/v1/")
-        if guarded and self.tokens and not self.tokens.allow(headers.get("authorization")):
-            return unauthorized()
+        principal = ANONYMOUS
+        if self.tokens is not None and scope["path"].startswith("/v1/"):
+            header = headers.get("authorization")
+            known = self.tokens.principal(header) or await self.tokens.late(header)
+            if known is None:
+                raise unauthorized()
+            principal = known
+        scope.setdefault("state", {})["principal"] = principal
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > MAX_BODY:
-            return ApiError(413, TOO_LARGE)
-        return None
+            raise ApiError(413, TOO_LARGE, code="body_too_large")
 
 
 def _limited(receive: Receive) -> Receive:
@@ -70,24 +74,24 @@ def _limited(receive: Receive) -> Receive:
 
 
 class Observe:
-    """Marks every answer with the release, turns a crash into a 500, and logs what users ask."""
+    """Marks every answer with the release, turns a crash into a 500, and records searches."""
 
-    def __init__(self, app: ASGIApp, dimensions: Dimensions) -> None:
-        self.app, self.dimensions = app, dimensions
-        self.features = Names()
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self.app, self.service = app, service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        seen = _Sending(send, self.dimensions.release, _request_id(scope))
+        asked = request_id(Headers(scope=scope).get("x-request-id"))
+        seen = _Sending(send, self.service.settings.release, asked)
         scope.setdefault("state", {})
         began = time.perf_counter()
         try:
             await self._run(scope, receive, seen)
         finally:
-            if scope["path"] in LOGGED:
-                self._log(scope, seen, began)
+            if scope["path"] in RECORDED:
+                self._record(scope, seen, began)
 
     async def _run(self, scope: Scope, receive: Receive, seen: _Sending) -> None:
         try:
@@ -99,24 +103,21 @@ class Observe:
                 raise
             await internal().response()(scope, receive, seen)
 
-    def _log(self, scope: Scope, seen: _Sending, began: float) -> None:
-        state, status = scope["state"], seen.status or 500
-        observed = Observed(
+    def _record(self, scope: Scope, seen: _Sending, began: float) -> None:
+        status = seen.status or 500
+        given = Headers(scope=scope).get(FEATURE)
+        names = self.service.flow.admitting.names
+        exchange = Exchange(
             request_id=seen.request_id,
             path=scope["path"],
             status=status,
             began=began,
             ended=time.perf_counter(),
-            feature=self._feature(scope, status),
-            guarded=state.get("guarded", False) or status == 413,
-            answered=state.get("answered"),
+            at=time.time(),
+            feature=names.of(given, learn=status != 401),
+            guarded=scope["state"].get("guarded", False) or status == 413,
         )
-        emit(of_request(self.dimensions, observed, clock()))
-
-    def _feature(self, scope: Scope, status: int) -> str:
-        """What the request is part of; names that strangers send are not learnt."""
-        given = Headers(scope=scope).get(FEATURE) or scope["state"].get("feature")
-        return self.features.of(given, learn=status != 401)
+        self.service.telemetry.record(exchange)
 
 
 class _Sending:
@@ -133,9 +134,3 @@ class _Sending:
             headers["x-llmops-release"] = self.release
             headers["x-request-id"] = self.request_id
         await self.send(message)
-
-
-def _request_id(scope: Scope) -> str:
-    """The caller's `x-request-id` if it is harmless in a log, else a new one."""
-    given = Headers(scope=scope).get("x-request-id", "")
-    return given if REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"

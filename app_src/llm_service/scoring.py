@@ -46,11 +46,11 @@ class Scorable:
 
 
 class Scoring:
-    """Scores a `share` of the answers offered, from `start` to `close`."""
+    """Scores a `share` of the answers offered by the corpus of now, from `start` to `close`."""
 
     def __init__(
         self,
-        library: Library,
+        library: Callable[[], Library],
         decline: str,
         publish: Publish,
         *,
@@ -126,7 +126,7 @@ class Scoring:
         if answer.guarded:
             return quality.Score(0.0, 0)
         return quality.score(
-            self._library, answer.question, answer.text, answer.source, self._decline
+            self._library(), answer.question, answer.text, answer.source, self._decline
         )
 
     def _offer(self, judging: Judging, answer: Scorable) -> None:

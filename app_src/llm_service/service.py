@@ -1,39 +1,70 @@
-"""The state behind the API: what has been loaded, what is ready, what to do with an answer."""
+"""One process of the service: what it is made of, from `start` to `stop`, and whether it is ready.
+
+Requests are answered by `chat.flow`; what is told of them by `chat.recording`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from llm_service import budget, feedback, ledger, metrics, prompts
-from llm_service.completion import Completion
-from llm_service.corpus import CorpusError, Document
+from llm_service import budget, feedback, ledger, safety, telemetry
+from llm_service.auth import Principal
+from llm_service.cache.settings import build as build_cache
+from llm_service.cache.warming import Warming
+from llm_service.calls import Call, Reply
+from llm_service.chat.admitting import EMBEDDED, Admitting, target
+from llm_service.chat.answering import Answering, observe
+from llm_service.chat.embedded import Embedded
+from llm_service.chat.flow import Flow
+from llm_service.chat.handler import Handler
+from llm_service.chat.prompting import Prompting
+from llm_service.chat.recording import Recording
+from llm_service.corpus import Document, version
 from llm_service.database import Postgres
-from llm_service.embedded import EmbeddedProvider
-from llm_service.errors import unavailable
-from llm_service.feedback import Feedback, Thumb
-from llm_service.generation import GeneratingProvider, Model
-from llm_service.guardrail import Guardrail
+from llm_service.deadline import Deadline
+from llm_service.evaluations.evaluator import Evaluator
+from llm_service.evaluations.paying import FromBudgets
+from llm_service.features import bundle_of
+from llm_service.feedback import Feedback
+from llm_service.http import HttpClient
+from llm_service.jobs import postgres as jobs_table
+from llm_service.jobs.endpoints import endpoints
+from llm_service.jobs.jobs import Jobs
 from llm_service.judging import Judging
-from llm_service.ledger import Ledger, entry
-from llm_service.library import Library
-from llm_service.metrics import Answered, Dimensions
-from llm_service.names import Names
-from llm_service.prices import Price, price
-from llm_service.provider import Answer, Provider, Turn, last_user_message
-from llm_service.quality import declines, supported
-from llm_service.scoring import Scorable, Scoring
+from llm_service.ledger import Ledger
+from llm_service.limits import BudgetEvent, spending
+from llm_service.limits.settings import build as build_limits
+from llm_service.limits.settings import link
+from llm_service.live_tokens import LiveTokens
+from llm_service.providers import build as build_providers
+from llm_service.readiness import readiness
+from llm_service.retrieval import Retrieval, Source, build_embedder, grounded
+from llm_service.retrieval import build as build_reindexer
+from llm_service.rooms import Rooms
+from llm_service.rooms import read as read_rooms
+from llm_service.routing import Router
+from llm_service.scoring import Scoring
 from llm_service.settings import Settings
+from llm_service.shapes import FeedbackRequest, SearchRequest, SearchResponse, SearchResult
+from llm_service.telemetry import Dimensions, Thumb
+from llm_service.telemetry import build as build_telemetry
 
 logger = logging.getLogger("llm_service")
 
-CORPUS_RETRY = 2.0
-"""Seconds between two attempts to read the corpus: the role's credentials may come later."""
-TABLES = (ledger.CREATE, feedback.CREATE, budget.CREATE)
+TABLES = (
+    ledger.CREATE,
+    feedback.CREATE,
+    budget.CREATE,
+    spending.CREATE,
+    jobs_table.CREATE,
+    *telemetry.TABLES,
+)
+WARM_LOOK = 0.1
+"""Seconds between two looks whether the cache can be warmed."""
 
 LoadCorpus = Callable[[], Sequence[Document]]
 
@@ -41,167 +72,202 @@ LoadCorpus = Callable[[], Sequence[Document]]
 class Service:
     """One process of the service, from `start` to `stop`."""
 
-    def __init__(self, settings: Settings, load_corpus: LoadCorpus) -> None:
-        self.settings = settings
-        self.prompt = prompts.load("answer", settings.prompt)
-        self.dimensions = Dimensions(
-            settings.namespace, settings.service, settings.environment, settings.release
-        )
-        self.guardrail = Guardrail(self.prompt)
+    def __init__(self, settings: Settings, load_corpus: LoadCorpus | None = None) -> None:
+        self.settings, rooms = settings, read_rooms(settings.environ)
+        self.bundle = bundle_of(settings)
         self.postgres = Postgres(settings.database, TABLES) if settings.database else None
+        self.telemetry = build_telemetry(_dimensions(settings), rooms.telemetry, self.postgres)
         self.ledger = Ledger(self.postgres) if self.postgres else None
         self.feedback = Feedback(settings.release, self.ledger, self.postgres)
-        self.scoring: Scoring | None = None
-        self._fingerprints = Names()
-        self._load_corpus = load_corpus
-        self._library: Library | None = None
-        self._provider: Provider | None = None
-        self._price: Price | None = None
-        self._loading: asyncio.Task[None] | None = None
+        self.client = HttpClient()
+        self.retrieval = Retrieval()
+        self.embedder = build_embedder(rooms.retrieval, self.client)
+        self.reindexer = build_reindexer(
+            rooms.retrieval,
+            self.retrieval,
+            settings.corpus,
+            embedder=self.embedder,
+            database=settings.database,
+            source=Source(lambda: version(settings.corpus), load_corpus) if load_corpus else None,
+        )
+        self.valkey = link(rooms.limits)
+        self.limits, self.budgets = build_limits(
+            rooms.limits, self.valkey, self.postgres, self._budget_event
+        )
+        self.cache = build_cache(rooms.cache, self.valkey, self.postgres, self.embedder)
+        self.warming = Warming(list(rooms.cache.warm), self._warmed)
+        self._embedded = Embedded(self.bundle, lambda: self.retrieval.library)
+        self.providers = build_providers(rooms.providers, self.client)
+        self.router = Router(
+            {**self.providers, EMBEDDED: self._embedded},
+            policy=rooms.routing.policy,
+            limits=rooms.routing.limits,
+            clock=time.perf_counter,
+            observe=observe,
+        )
+        self.scoring = self._scoring()
+        self.recording = self._recording(rooms)
+        self.flow = self._flow()
+        self.handler = Handler(
+            settings.release, settings.tokens, self.flow, self.limits, self.recording
+        )
+        self.evaluator = Evaluator(
+            rooms.evaluations,
+            self._judge if self.providers else None,
+            self._models_of,
+            FromBudgets(self.limits, self.budgets, rooms.evaluations.budget_micro_usd_per_day),
+        )
+        self.jobs = Jobs(
+            rooms.jobs, endpoints(self.chat, self.search, self.evaluator), self.postgres
+        )
 
     def start(self) -> None:
-        """Loads the corpus and connects to the database, both in the background."""
-        self._loading = asyncio.create_task(self._load(), name="corpus")
+        """Begins to load the corpus, to connect and to write, all in the background."""
+        for each in (self.telemetry, self.reindexer, self.limits, self.budgets, self.cache):
+            each.start()
         if self.ledger:
             self.ledger.start()
+        self.scoring.start()
+        self.jobs.start()
+        self.warming.start()
+        if isinstance(self.settings.tokens, LiveTokens):
+            self.settings.tokens.start()
 
     async def stop(self) -> None:
         """Scores and writes what is queued. Requests have ended before."""
-        if self._loading:
-            self._loading.cancel()
-        if self.scoring:
-            await self.scoring.close()
+        if isinstance(self.settings.tokens, LiveTokens):
+            self.settings.tokens.stop()
+        await self.warming.stop()
+        await self.jobs.close()
+        await self.scoring.close()
+        for each in (self.limits, self.budgets, self.cache, self.reindexer):
+            await each.stop()
+        await self.telemetry.stop()
         if self.ledger:
             await self.ledger.close()
         if self.postgres:
             await self.postgres.close()
-        if isinstance(self._provider, GeneratingProvider):
-            await self._provider.close()
+        for provider in self.providers.values():
+            await provider.close()
+        if self.embedder:
+            await self.embedder.close()
+        if self.valkey:
+            await self.valkey.close()
+        await self.client.close()
+
+    async def chat(
+        self, body: bytes, principal: Principal, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        """The answer to a chat that came by another way than HTTP: status and JSON body."""
+        return await self.handler.answer(body, principal, headers)
 
     @property
-    def library(self) -> Library:
-        """The corpus; raises ApiError 503 while it is loading."""
-        if self._library is None:
-            raise unavailable("The corpus is still loading")
-        return self._library
+    def queued(self) -> int:
+        """What is still to be written somewhere."""
+        state = self.telemetry.state()
+        sinks = (int(each["queued"]) for each in state.values() if isinstance(each, dict))
+        return sum(sinks) + (self.ledger.queued if self.ledger else 0)
 
-    @property
-    def provider(self) -> Provider:
-        """What answers; raises ApiError 503 while the corpus is loading."""
-        if self._provider is None:
-            raise unavailable("The corpus is still loading")
-        return self._provider
-
-    async def complete(self, turns: Sequence[Turn], limit: int | None) -> Completion:
-        """Answers, records the answer and has it scored."""
-        provider = self.provider
-        answer, guarded = self.guardrail.check(await provider.answer(turns, limit))
-        ready = time.perf_counter()
-        question = last_user_message(turns)
-        measured = self._measured(answer, question, ready)
-        completion = Completion(
-            answer, provider.model, self.settings.release, measured, guarded is not None
+    async def search(self, asked: SearchRequest) -> SearchResponse:
+        """The documents that match the query best, best first. Raises ApiError 503."""
+        found = await self.retrieval.search(asked.query, asked.top_k)
+        return SearchResponse(
+            results=[
+                SearchResult(
+                    id=hit.passage.document.id,
+                    title=hit.passage.document.title,
+                    text=hit.passage.document.text,
+                    score=hit.score,
+                )
+                for hit in found
+            ]
         )
-        self._remember(completion, question)
-        return completion
 
-    async def give_feedback(self, response_id: str, thumb: Thumb, comment: str | None) -> str:
+    async def give_feedback(self, given: FeedbackRequest) -> str:
         """Records and, if it is the first on that answer, publishes a thumb; the release that gave
         the answer. Raises ApiError."""
-        given = await self.feedback.give(response_id, thumb, comment)
-        if given.first:
-            theirs = replace(self.dimensions, release=given.release)
-            up = thumb == "up"
-            metrics.emit(metrics.of_feedback(theirs, up, response_id, metrics.clock()))
-        return given.release
+        taken = await self.feedback.give(given.response_id, given.thumb, given.comment)
+        if taken.first:
+            experiment, variant = self.recording.variant_of(given.response_id)
+            thumb = Thumb(
+                response_id=given.response_id,
+                release=taken.release,
+                up=given.thumb == "up",
+                comment=safety.redact(given.comment or "").text,
+                experiment=experiment,
+                variant=variant,
+            )
+            self.telemetry.feedback(thumb)
+        return taken.release
 
     async def readiness(self) -> tuple[bool, dict[str, Any]]:
         """Whether requests may come, and what a person needs to see why not."""
-        database = await self._database()
-        loaded = self._library is not None
-        ready = loaded and database["state"] in ("none", "ready")
-        return ready, {
-            "status": "ready" if ready else "not ready",
-            "release": self.settings.release,
-            "documents": len(self._library) if self._library else 0,
-            "corpus": "loaded" if loaded else "loading",
-            "database": database,
-            "scoring": self.scoring.state() if self.scoring else None,
-        }
+        return await readiness(self)
 
-    async def _database(self) -> dict[str, Any]:
-        if not self.ledger or not self.postgres:
-            return {"state": "none"}
-        await self.postgres.reachable()
-        return {
-            "state": self.postgres.state,
-            "queued": self.ledger.queued,
-            "dropped": self.ledger.dropped,
-        }
-
-    def _measured(self, answer: Answer, question: str, ready: float) -> Answered:
-        """What the metrics say of the answer; whether a passage supports the question is seen by
-        the user's own words."""
-        read, written = answer.prompt_tokens, answer.completion_tokens
-        passages = [hit.passage for hit in answer.sources]
-        return Answered(
-            ready=ready,
-            cost=self._price.of(read, written) if self._price else None,
-            prompt_tokens=read,
-            completion_tokens=written,
-            refused=declines(answer.text, self.prompt.decline),
-            retrieved=supported(self.library, question, passages),
-            fingerprint=self._fingerprints.of(answer.fingerprint) if answer.fingerprint else "",
+    def _flow(self) -> Flow:
+        prompting = Prompting(self.bundle, self.retrieval.search, self._embedded.answerer)
+        return Flow(
+            self.settings.release,
+            Admitting(self.bundle, self.limits, self.budgets),
+            Answering(self.bundle, self.router, prompting, grounded),
+            self.cache,
         )
 
-    def _remember(self, completion: Completion, question: str) -> None:
-        answer = completion.answer
-        self.feedback.recent.add(completion.id)
-        if self.ledger:
-            documents = [hit.passage.document.id for hit in answer.sources]
-            self.ledger.record(entry(completion.id, completion.release, question, documents))
-        if self.scoring:
-            source = answer.sources[0].passage if answer.sources else None
-            self.scoring.offer(
-                Scorable(completion.id, question, answer.text, source, completion.guarded)
-            )
-
-    async def _load(self) -> None:
-        while self._library is None:
-            try:
-                self._library = await asyncio.to_thread(lambda: Library(self._load_corpus()))
-            except CorpusError as error:
-                logger.error("%s", error)
-                await asyncio.sleep(CORPUS_RETRY)
-        self._provider = self._answering(self._library)
-        self._price = self.settings.price or price(self._provider.model)
-        self.scoring = self._scoring(self._library)
-        self.scoring.start()
-        logger.info("ready with %d documents", len(self._library))
-
-    def _answering(self, library: Library) -> Provider:
-        """What finds the answers and, if the release names a model, what words them."""
-        settings = self.settings
-        finder = EmbeddedProvider(
-            library, self.prompt, passages=settings.passages, sentences=settings.sentences
+    def _recording(self, rooms: Rooms) -> Recording:
+        asked = rooms.telemetry
+        return Recording(
+            self.settings.release,
+            self.telemetry,
+            self.limits,
+            self.budgets,
+            self.cache,
+            self.feedback,
+            self.ledger,
+            lambda: self.retrieval.library,
+            own_price=self.settings.price,
+            texts=bool(asked.otlp or asked.langfuse or asked.retention_days),
+            salt=asked.salt,
+            scoring=self.scoring,
         )
-        if settings.provider_url is None:
-            return finder
-        return GeneratingProvider(finder, Model(settings.provider_url, settings.provider_model))
 
-    def _scoring(self, library: Library) -> Scoring:
-        asked = self.settings.scorer
-        judging = None
+    def _scoring(self) -> Scoring:
+        asked, judging = self.settings.scorer, None
         if asked:
             cap = budget.budget(self.postgres, self.settings.release, asked.budget)
             judging = Judging(asked, cap)
         return Scoring(
-            library,
-            self.prompt.decline,
+            lambda: self.retrieval.library,
+            self.bundle.prompt(self.bundle.feature()).decline,
             self._publish,
             share=self.settings.quality_sample,
             judging=judging,
         )
 
     def _publish(self, values: dict[str, float], fields: dict[str, Any]) -> None:
-        metrics.emit(metrics.of_score(self.dimensions, values, fields, metrics.clock()))
+        experiment, variant = self.recording.variant_of(str(fields.get("response_id")))
+        self.telemetry.score(values, fields, experiment=experiment, variant=variant)
+
+    def _budget_event(self, event: BudgetEvent) -> None:
+        self.telemetry.budget({**event._asdict(), "day": event.day.isoformat()})
+
+    async def _warmed(
+        self, body: bytes, principal: Principal, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        """A question of CACHE_WARM, once there is a corpus to answer it from."""
+        while not self.retrieval.ready:
+            await asyncio.sleep(WARM_LOOK)
+        return await self.chat(body, principal, headers)
+
+    async def _judge(self, models: Sequence[str], call: Call, seconds: float) -> tuple[Reply, str]:
+        """Has a model judge for `evaluations`; the reply and who gave it. Raises ProviderError."""
+        targets = [target(model) for model in models]
+        routed = await self.router.complete(targets, call, Deadline.after(seconds))
+        return routed.reply, str(routed.target)
+
+    def _models_of(self, name: str) -> Sequence[str]:
+        feature = self.bundle.features.get(name)
+        return feature.models if feature else ()
+
+
+def _dimensions(settings: Settings) -> Dimensions:
+    return Dimensions(settings.namespace, settings.service, settings.environment, settings.release)

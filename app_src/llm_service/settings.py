@@ -5,13 +5,15 @@
     RELEASE                             the release that this is   dev
     METRIC_NAMESPACE                    CloudWatch namespace       llmops
     CORPUS_URI                          path or s3://bucket/key    required
-    BEARER_TOKENS                       {"current", "previous"}    required, unless --no-auth
+    BEARER_TOKENS                       the tokens, see auth.py    required, unless --no-auth
+    BEARER_TOKENS_SECRET                or a secret, live_tokens.py none
     DATABASE_HOST, _PORT, _NAME         where answers are recorded none, 5432, handbook
     DATABASE_USER, DATABASE_PASSWORD    its credentials            required with DATABASE_HOST
     DATABASE_SSLMODE                    as libpq's                 prefer
     RELEASE_CONFIGURATION               JSON object of variables   {}
-    ANSWER_PROMPT                       version of the prompt      1.0.0
-    ANSWER_SENTENCES, PASSAGES          how much is quoted, read   2, 4
+    BUNDLE_URI                          features and prompts       those of the package
+    ANSWER_PROMPT                       version of the prompt      the default feature's
+    ANSWER_SENTENCES, PASSAGES          how much is quoted, read   the default feature's
     PROVIDER_URL, PROVIDER_MODEL        a model words the answers  none, default
     PROMPT_PRICE, COMPLETION_PRICE      of a million tokens        prices.toml
     QUALITY_SAMPLE                      share of answers scored    1
@@ -22,10 +24,14 @@
     SCORER_PROMPT_PRICE, SCORER_COMPLETION_PRICE                   prices.toml
     SCORING_BUDGET_MICRO_USD            cap per release and day    1000000
 
-ANSWER_PROMPT to COMPLETION_PRICE belong to a release: its `[configuration]` arrives in
+BUNDLE_URI to COMPLETION_PRICE belong to a release: its `[configuration]` arrives in
 RELEASE_CONFIGURATION, and a variable of its own goes before it. How answers are scored belongs to
 the environment: two releases scored in different ways cannot be compared. Prices and the budget are
-in micro-dollars.
+in micro-dollars. ANSWER_PROMPT to PROVIDER_MODEL change the default feature: with PROVIDER_URL the
+model there is asked first, in place of the embedded answerer, whose answer it gets as a draft.
+
+Each room of the service lists its own variables: `providers`, `routing`, `retrieval`, `limits`,
+`cache`, `telemetry`, `jobs` and `evaluations`, each in its `settings.py`.
 """
 
 from __future__ import annotations
@@ -37,7 +43,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from llm_service.auth import Tokens, TokensError
+from llm_service import live_tokens
+from llm_service.auth import Known, Tokens, TokensError
 from llm_service.environ import SettingsError
 from llm_service.environ import number as _number
 from llm_service.environ import whole as _whole
@@ -73,7 +80,9 @@ class Scorer:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of one process; `tokens` None means that everyone may ask, `price` None that
-    the model costs what the table says."""
+    the model costs what the table says. `prompt`, `sentences`, `passages` and the provider's are
+    laid over the bundle's default feature; None leaves it as it is. `environ` is where the rooms
+    find their own."""
 
     corpus: str
     host: str = "127.0.0.1"
@@ -82,16 +91,18 @@ class Settings:
     environment: str = "local"
     release: str = "dev"
     namespace: str = "llmops"
-    tokens: Tokens | None = None
+    tokens: Known | None = None
     database: Database | None = None
-    prompt: str = "1.0.0"
-    sentences: int = 2
-    passages: int = 4
+    bundle: str | None = None
+    prompt: str | None = None
+    sentences: int | None = None
+    passages: int | None = None
     provider_url: str | None = None
     provider_model: str = "default"
     price: Price | None = None
     quality_sample: float = 1.0
     scorer: Scorer | None = None
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def read(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
@@ -115,15 +126,22 @@ def read(arguments: Sequence[str], environ: Mapping[str, str]) -> Settings:
         namespace=environ.get("METRIC_NAMESPACE", "llmops"),
         tokens=None if flags.no_auth and _loopback_only(host) else _tokens(environ),
         database=_database(environ),
-        prompt=environ.get("ANSWER_PROMPT", "1.0.0"),
-        sentences=_whole(environ, "ANSWER_SENTENCES", 2, 1, 10),
-        passages=_whole(environ, "PASSAGES", 4, 1, 20),
+        bundle=environ.get("BUNDLE_URI") or None,
+        prompt=environ.get("ANSWER_PROMPT") or None,
+        sentences=_given(environ, "ANSWER_SENTENCES", 10),
+        passages=_given(environ, "PASSAGES", 20),
         provider_url=environ.get("PROVIDER_URL") or None,
         provider_model=environ.get("PROVIDER_MODEL", "default"),
         price=_price(environ, ""),
         quality_sample=_number(environ, "QUALITY_SAMPLE", 1.0, 1.0),
         scorer=_scorer(environ),
+        environ=environ,
     )
+
+
+def _given(environ: Mapping[str, str], key: str, high: int) -> int | None:
+    """The whole number in `key`, 1 to `high`; None if it is not set."""
+    return _whole(environ, key, 1, 1, high) if environ.get(key, "").strip() else None
 
 
 def _of_the_release(environ: Mapping[str, str]) -> dict[str, str]:
@@ -162,8 +180,10 @@ def _loopback_only(host: str) -> bool:
     return True
 
 
-def _tokens(environ: Mapping[str, str]) -> Tokens:
+def _tokens(environ: Mapping[str, str]) -> Known:
     try:
+        if live := live_tokens.from_environ(environ):
+            return live
         return Tokens.parse(environ.get("BEARER_TOKENS", ""))
     except TokensError as error:
         raise SettingsError(str(error)) from error

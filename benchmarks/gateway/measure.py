@@ -129,7 +129,7 @@ def running(target: Target, body: bytes) -> Iterator[tuple[int, float]]:
         start_new_session=True,
     )  # fmt: skip
     try:
-        if not load.first_answer(PORT, CHAT, _headers(target), body, began + 60):
+        if not load.first_answer(PORT, CHAT, headers(target), body, began + 60):
             raise SystemExit(f"{target.command[0]} did not answer within a minute")
         yield process.pid, time.monotonic() - began
     finally:
@@ -141,7 +141,8 @@ def running(target: Target, body: bytes) -> Iterator[tuple[int, float]]:
             process.wait()
 
 
-def _headers(target: Target) -> dict[str, str]:
+def headers(target: Target) -> dict[str, str]:
+    """What a request to the gateway carries."""
     return {
         "content-type": "application/json",
         "authorization": "Bearer sk-bench",
@@ -155,10 +156,9 @@ def once(name: str, target: Target, scratch: Path, seconds: float) -> dict[str, 
     small.write_text(json.dumps({**BODY, "model": target.model}))
     padded = [*BODY["messages"], {"role": "user", "content": "More context. " * 1_700}]
     large.write_text(json.dumps({**BODY, "model": target.model, "messages": padded}))
-    url, headers = f"http://127.0.0.1:{PORT}{CHAT}", _headers(target)
+    url, script = f"http://127.0.0.1:{PORT}{CHAT}", load.script(scratch, headers(target))
 
     def wrk(body: Path, connections: int, length: float = seconds) -> dict[str, float]:
-        script = load.script(scratch, headers)
         return load.wrk(url, script, body, connections, length)
 
     with running(target, small.read_bytes()) as (group, start):
@@ -187,7 +187,7 @@ def once(name: str, target: Target, scratch: Path, seconds: float) -> dict[str, 
 
 def _streaming(name: str, target: Target, group: int) -> dict[str, float]:
     body = json.dumps({**BODY, "model": target.paced, "stream": True}).encode()
-    lines = {**_headers(target), "host": "127.0.0.1", "content-length": str(len(body))}
+    lines = {**headers(target), "host": "127.0.0.1", "content-length": str(len(body))}
     head = "".join(f"{key}: {value}\r\n" for key, value in lines.items())
     request = f"POST {CHAT} HTTP/1.1\r\n{head}\r\n".encode() + body
 

@@ -52,6 +52,17 @@ COMMANDS = {
         "Check the judge's policy, simulate it, replay verdicts.",
         ("lint", "simulate", "replay"),
     ),
+    "bundle": Entry("bundle", "bundle", "Check features and prompts.", ("lint",)),
+    "experiment": Entry(
+        "experiment", "experiment", "What an experiment shows, at any time.", ("report",)
+    ),
+    "eval": Entry(
+        "eval",
+        "evaluate",
+        "Score a release on a golden set, compare two runs.",
+        ("run", "compare", "import"),
+    ),
+    "package": Entry("package", "package", "Package the service for Lambda: one zip."),
     "down": Entry("local", "down", "Stop the local cloud and everything it started."),
 }
 

@@ -153,6 +153,7 @@ class FargateLlmService(Construct):
             container_name=CONTAINER,
             image=ecs.ContainerImage.from_registry(image_uri),
             essential=True,
+            readonly_root_filesystem=True,
             stop_timeout=cdk.Duration.seconds(60),
             environment={**variables, **environment},
             secrets={**injected, **secrets},

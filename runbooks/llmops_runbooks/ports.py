@@ -223,6 +223,19 @@ class Histories(Protocol):
         A metric without data is left out.
         """
 
+    def exposed(
+        self,
+        metrics: Sequence[Metric],
+        *,
+        service: str,
+        environment: str,
+        experiment: str,
+        variant: str,
+        start: datetime,
+        end: datetime,
+    ) -> History:
+        """The same of an experiment's variant, in the whole hours from `start` to before `end`."""
+
 
 class Clock(Protocol):
     """The cloud's time (AWS's Date header), and the machine's for waiting."""

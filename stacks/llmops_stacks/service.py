@@ -57,6 +57,12 @@ class ServiceStack(EnvironmentStack):
         self.corpus_uri = self._parameter(
             "CorpusUri", "The corpus of that release", r"s3://\S+/corpus/\S+"
         )
+        self.bundle_uri = self._parameter(
+            "BundleUri",
+            "Features and prompts of that release; empty: those packaged in its image",
+            r"(s3://\S+/bundles/\S+)?",
+            default="",
+        )
         self.release_configuration = self._parameter(
             "ReleaseConfiguration",
             "The configuration of that release, a JSON object",
@@ -149,6 +155,7 @@ class ServiceStack(EnvironmentStack):
             "RELEASE_CONFIGURATION": self.release_configuration,
             "METRIC_NAMESPACE": METRIC_NAMESPACE,
             "CORPUS_URI": self.corpus_uri,
+            "BUNDLE_URI": self.bundle_uri,
             **_scoring(environment),
         }
 
@@ -162,8 +169,9 @@ class ServiceStack(EnvironmentStack):
         return {"BEARER_TOKENS": tokens, "SCORER_KEY": ecs.Secret.from_secrets_manager(key)}
 
     def _grant(self, below: Below) -> None:
-        """The service reads its corpus and nothing else of AWS."""
-        self.service.allow_objects(below.data.artifacts.bucket, "corpus/*")
+        """The service reads its corpus and its bundle, and nothing else of AWS."""
+        for keys in ("corpus/*", "bundles/*"):
+            self.service.allow_objects(below.data.artifacts.bucket, keys)
 
     def _publish(self, environment: Environment, below: Below) -> None:
         """The parameter the runbooks find everything by; a missing field fails here."""

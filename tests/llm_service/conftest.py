@@ -61,6 +61,10 @@ class Server:
         """Returns once GET `path` answers `status`."""
         until(lambda: self.status(path) == status, f"{path} never answered {status}")
 
+    def eventually(self, condition: Callable[[], bool], complaint: str) -> None:
+        """Returns once `condition` holds: what a request leaves behind is written after it."""
+        until(condition, complaint)
+
     def wait_for_log(self, text: str) -> None:
         """Returns once `text` is in the log."""
         until(lambda: text in self.stderr.read_text(), f"the log never said {text!r}")

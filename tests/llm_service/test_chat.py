@@ -14,7 +14,7 @@ ANSWER = "82 degrees"
 
 def ask(client: openai.OpenAI, content: Any, **more: Any) -> Any:
     return client.chat.completions.create(
-        model="any", messages=[{"role": "user", "content": content}], **more
+        model="default", messages=[{"role": "user", "content": content}], **more
     )
 
 
@@ -31,7 +31,8 @@ def test_the_answer_names_the_release_and_the_model_that_gave_it(client: openai.
     assert reply.id.startswith("chatcmpl-")
     assert reply.object == "chat.completion"
     assert reply.system_fingerprint == "1.0.0-0a1b2c3d"
-    assert reply.model == client.models.list().data[0].id
+    assert reply.model in {model.id for model in client.models.list()}
+    assert (reply.feature, reply.provider) == ("answer", "embedded")
 
 
 def test_usage_adds_up(client: openai.OpenAI) -> None:
@@ -47,7 +48,7 @@ def test_the_same_question_gets_the_same_answer(client: openai.OpenAI) -> None:
 
 def test_the_last_user_message_is_the_question(client: openai.OpenAI) -> None:
     reply = client.chat.completions.create(
-        model="any",
+        model="default",
         messages=[
             {"role": "system", "content": "Be brief."},
             {"role": "user", "content": "What is the name of the head roaster?"},
@@ -99,7 +100,7 @@ def test_a_stream_ends_with_done(client: openai.OpenAI) -> None:
 
 def test_every_answer_carries_the_release(client: openai.OpenAI) -> None:
     answer = client.chat.completions.with_raw_response.create(
-        model="any", messages=[{"role": "user", "content": GOLDEN}]
+        model="default", messages=[{"role": "user", "content": GOLDEN}]
     )
     assert answer.headers["x-llmops-release"] == "1.0.0-0a1b2c3d"
     root = str(client.base_url).removesuffix("/v1/")
@@ -107,7 +108,20 @@ def test_every_answer_carries_the_release(client: openai.OpenAI) -> None:
         assert httpx.get(root + path).headers["x-llmops-release"] == "1.0.0-0a1b2c3d"
 
 
+def test_every_model_that_is_listed_answers(client: openai.OpenAI) -> None:
+    for model in client.models.list():
+        said = client.chat.completions.create(
+            model=model.id, messages=[{"role": "user", "content": GOLDEN}]
+        )
+        assert ANSWER in str(said.choices[0].message.content)
+
+
 def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as refused:
+        client.chat.completions.create(
+            model="gpt-none", messages=[{"role": "user", "content": GOLDEN}]
+        )
+    assert (refused.value.code, refused.value.param) == ("model_not_found", "model")
     name = client.models.list().data[0].id
     assert client.models.retrieve(name).id == name
     with pytest.raises(openai.NotFoundError) as caught:

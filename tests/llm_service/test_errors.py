@@ -75,7 +75,7 @@ def test_a_body_beyond_a_megabyte_is_refused(server: Any, chunked: bool) -> None
 
 def test_the_official_client_sees_its_own_exceptions(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError):
-        client.chat.completions.create(model="any", messages=[])
+        client.chat.completions.create(model="default", messages=[])
 
 
 async def crash(*_: object) -> None:
@@ -86,7 +86,9 @@ async def test_a_crash_is_a_500_without_details_and_a_traceback_in_the_log(
     caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     app = create_app(Settings(corpus="-"), lambda: [Document("a", "A", "Text.")])
-    app.state.service.complete = crash
+    telemetry = app.state.service.telemetry
+    telemetry.start()
+    app.state.service.flow.whole = crash
     transport = httpx.ASGITransport(app=app)
     with caplog.at_level(logging.ERROR, "llm_service"):
         async with httpx.AsyncClient(transport=transport, base_url="http://service") as caller:
@@ -96,6 +98,7 @@ async def test_a_crash_is_a_500_without_details_and_a_traceback_in_the_log(
     assert "secret" not in answer.text
     assert answer.headers["x-llmops-release"] == "dev"
     assert "a secret detail" in caplog.text
+    await telemetry.stop()
     metrics = json.loads(capsys.readouterr().out)
     assert (metrics["Errors"], metrics["status"]) == (1, 500)
     assert "Quality" not in metrics

@@ -31,7 +31,17 @@ def give(server: Any, response_id: str, thumb: str, **more: str) -> httpx.Respon
 
 
 def thumbs(server: Any, response_id: str) -> list[tuple[str, int]]:
-    """The published thumbs on an answer: of which release, and up (1) or down (0)."""
+    """The published thumbs on an answer, once what was queued before is written: of which release,
+    and up (1) or down (0)."""
+    marker = httpx.post(
+        f"{server.url}/v1/search",
+        json={"query": "x"},
+        headers={"authorization": "Bearer new-token"},
+    ).headers["x-request-id"]
+    server.eventually(
+        lambda: any(line.get("request_id") == marker for line in server.lines("Requests")),
+        "the line of a request was never written",
+    )
     return [
         (line["release"], line["Feedback"])
         for line in server.lines("Feedback")

@@ -32,6 +32,7 @@ def through(
             CORPUS_URI=DOCUMENTS,
             PROVIDER_URL=f"{provider.url}/v1",
             PROVIDER_MODEL=model,
+            BREAKER_MINIMUM_CALLS="1000000",
             **variables,
         )
         url = f"{server.url}/v1"  # type: ignore[attr-defined]
@@ -102,7 +103,7 @@ def test_a_provider_that_is_down_is_a_503(
 ) -> None:
     provider.control(failing=1.0)
     try:
-        with pytest.raises(openai.InternalServerError, match="model provider does not answer"):
+        with pytest.raises(openai.InternalServerError, match="provider"):
             ask(plain, golden.question)
     finally:
         provider.control()

@@ -111,11 +111,11 @@ async def scored(scoring: Scoring, *answers: Scorable) -> None:
 def judged(provider: Provider, published: Published, **more: Any) -> Scoring:
     chosen = settings(provider, **more)
     judging = Judging(chosen, ProcessBudget(chosen.budget))
-    return Scoring(LIBRARY, "No.", lambda *seen: published.append(seen), judging=judging)
+    return Scoring(lambda: LIBRARY, "No.", lambda *seen: published.append(seen), judging=judging)
 
 
 def by_rule(published: Published, **more: Any) -> Scoring:
-    return Scoring(LIBRARY, "No.", lambda *seen: published.append(seen), **more)
+    return Scoring(lambda: LIBRARY, "No.", lambda *seen: published.append(seen), **more)
 
 
 def values(published: Published, metric: str) -> list[float]:
@@ -260,7 +260,7 @@ async def test_a_judge_that_is_too_slow_is_counted_and_taken_to_have_cost_the_mo
     chosen = settings(provider, timeout=0.2)
     budget = ProcessBudget(chosen.budget)
     judging = Judging(chosen, budget)
-    scoring = Scoring(LIBRARY, "No.", lambda *seen: published.append(seen), judging=judging)
+    scoring = Scoring(lambda: LIBRARY, "No.", lambda *seen: published.append(seen), judging=judging)
     await scored(scoring, answer(1))
     assert values(published, "Quality") == []
     assert scoring.state()["judge"]["failed"] == 1
@@ -288,7 +288,7 @@ async def test_a_full_queue_of_the_judge_drops_and_counts(provider: Provider) ->
     provider.wait.clear()
     chosen = settings(provider)
     judging = Judging(chosen, ProcessBudget(chosen.budget), capacity=2)
-    scoring = Scoring(LIBRARY, "No.", lambda *_: None, judging=judging)
+    scoring = Scoring(lambda: LIBRARY, "No.", lambda *_: None, judging=judging)
     scoring.start()
     for number in range(12):
         scoring.offer(answer(number))
@@ -317,7 +317,7 @@ async def test_the_next_day_has_a_budget_of_its_own(provider: Provider) -> None:
     days = [date(2030, 1, 1)]
     chosen = settings(provider, budget=10 * COST)
     judging = Judging(chosen, ProcessBudget(chosen.budget, lambda: days[-1]))
-    scoring = Scoring(LIBRARY, "No.", lambda *seen: None, judging=judging)
+    scoring = Scoring(lambda: LIBRARY, "No.", lambda *seen: None, judging=judging)
     await scored(scoring, *(answer(number) for number in range(30)))
     assert judging.spent_up
     days.append(date(2030, 1, 2))
@@ -409,4 +409,5 @@ def test_a_judge_that_cannot_be_reached_fails_no_request(start: Start, provider:
     provider.server_close()
     server = serving(start, provider)
     ask(server, 3)
+    server.eventually(lambda: len(server.lines("Requests")) == 3, "the lines were never written")
     assert [line["Errors"] for line in server.lines("Requests")] == [0, 0, 0]

@@ -30,11 +30,13 @@ def write_release(project: Path, version: str, **overlay: str) -> None:
 def project(tmp_path: Path) -> Path:
     """A project with releases 1.0.0, 1.1.0 and 1.2.0."""
     code = tmp_path / "app_src/llm_service"
-    for folder in ("sample", "prompts", "__pycache__", "tests"):
+    for folder in ("sample", "bundle/features", "bundle/prompts/answer", "__pycache__", "tests"):
         (code / folder).mkdir(parents=True)
     (code / "__main__.py").write_text("print('serve')\n")
     (code / "question.py").write_text("ANSWER = ''\n")
-    (code / "prompts/answer.txt").write_text("Answer from the passages.\n")
+    (code / "bundle/features/answer.json").write_text('{"name": "answer"}\n')
+    (code / "bundle/prompts/answer/1.0.0.md").write_text("Answer from the passages.\n")
+    (code / "bundle/feature.schema.json").write_text("{}")
     (code / "sample/documents.jsonl").write_text('{"id": "1"}\n')
     (code / "sample/golden.jsonl").write_text('{"question": "?"}\n')
     (code / "__pycache__/question.cpython-311.pyc").write_bytes(b"\0")

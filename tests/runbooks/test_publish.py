@@ -52,14 +52,17 @@ def test_the_id_is_the_version_and_the_hash_of_the_manifest(
     assert json.loads(stored)["configuration"] == {"TOP_K": "3"}
 
 
-def test_corpus_golden_set_and_prompts_are_stored_by_their_hash(
+def test_corpus_golden_set_and_bundle_are_stored_by_their_hash(
     put: Any, artifacts: MemoryArtifacts
 ) -> None:
     release = put("1.0.0")
     for key in (release.corpus_key, release.golden_key, release.bundle_key):
         assert hashlib.sha256(artifacts.objects[key]).hexdigest() in key
     bundle = json.loads(artifacts.objects[release.bundle_key])
-    assert bundle == {"llm_service/prompts/answer.txt": "Answer from the passages.\n"}
+    assert bundle == {
+        "features/answer.json": '{"name": "answer"}\n',
+        "prompts/answer/1.0.0.md": "Answer from the passages.\n",
+    }
 
 
 def test_the_layer_holds_the_code_under_app_with_the_overlay_and_nothing_else(
@@ -75,10 +78,15 @@ def test_the_layer_holds_the_code_under_app_with_the_overlay_and_nothing_else(
     assert names == [
         "app",
         "app/llm_service",
-        "app/llm_service/prompts",
+        "app/llm_service/bundle",
+        "app/llm_service/bundle/features",
+        "app/llm_service/bundle/prompts",
+        "app/llm_service/bundle/prompts/answer",
         "app/llm_service/sample",
         "app/llm_service/__main__.py",
-        "app/llm_service/prompts/answer.txt",
+        "app/llm_service/bundle/feature.schema.json",
+        "app/llm_service/bundle/features/answer.json",
+        "app/llm_service/bundle/prompts/answer/1.0.0.md",
         "app/llm_service/question.py",
         "app/llm_service/sample/documents.jsonl",
         "app/llm_service/sample/golden.jsonl",

@@ -94,11 +94,10 @@ def test_the_gates_code_itself_can_do_nothing_to_network_interfaces(local: Any) 
     assert arn.endswith(f":function:{function['Properties']['FunctionName']}")
 
 
-def test_a_task_reads_its_corpus_and_nothing_else(local: Any) -> None:
+def test_a_task_reads_its_corpus_and_its_bundle_and_nothing_else(local: Any) -> None:
     lines = [line for line in allowed(local) if line[0].startswith("service/ServiceTaskRole")]
-    (line,) = lines
-    assert line[1] == "s3:GetObject"
-    assert line[2]["Fn::Join"][1][-1] == "/corpus/*"
+    assert {line[1] for line in lines} == {"s3:GetObject"}
+    assert {line[2]["Fn::Join"][1][-1] for line in lines} == {"/corpus/*", "/bundles/*"}
 
 
 def test_secrets_are_read_by_the_role_that_starts_tasks_and_the_token_by_the_gate(

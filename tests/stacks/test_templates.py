@@ -66,6 +66,7 @@ def test_the_release_comes_from_parameters_and_what_it_is_has_no_default(local: 
         "ImageUri": False,
         "ReleaseId": False,
         "CorpusUri": False,
+        "BundleUri": True,
         "ReleaseConfiguration": True,
     }
 
@@ -82,6 +83,7 @@ def test_the_container_gets_what_the_service_is_promised(local: Assembly) -> Non
         "RELEASE_CONFIGURATION",
         "METRIC_NAMESPACE",
         "CORPUS_URI",
+        "BUNDLE_URI",
         "DATABASE_HOST",
         "DATABASE_PORT",
         "DATABASE_NAME",

@@ -1,0 +1,62 @@
+"""What GET /readyz says: whether requests may come, and what a person needs to see why not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llm_service.live_tokens import LiveTokens
+
+if TYPE_CHECKING:
+    from llm_service.service import Service
+
+METHODS = {
+    "bm25": "bm25 alone: no embedder is configured",
+    "hybrid": "hybrid: bm25 and embeddings",
+    None: "none yet",
+}
+
+
+async def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
+    """Whether the service is ready, and how every part of it stands."""
+    database = await _database(service)
+    loaded = service.retrieval.ready
+    tokens = service.settings.tokens
+    known = not isinstance(tokens, LiveTokens) or tokens.ready
+    ready = loaded and known and database["state"] in ("none", "ready")
+    return ready, {
+        "status": "ready" if ready else "not ready",
+        "release": service.settings.release,
+        "bundle": service.bundle.digest,
+        "features": list(service.bundle.features),
+        "secrets": {"tokens": tokens.version if tokens else None},
+        "documents": service.retrieval.state()["documents"],
+        "corpus": "loaded" if loaded else "loading",
+        "retrieval": _retrieval(service),
+        "providers": {"configured": [*service.providers], "models": service.router.state()},
+        "connections": service.client.connections,
+        "database": database,
+        "cache": service.cache.state(),
+        "limits": service.limits.state(),
+        "telemetry": service.telemetry.state(),
+        "scoring": service.scoring.state(),
+        "jobs": service.jobs.state(),
+    }
+
+
+def _retrieval(service: Service) -> dict[str, Any]:
+    state = service.reindexer.state()
+    method = METHODS[state["method"]]
+    if state["method"] == "bm25" and service.embedder:
+        method = "bm25 alone: the passages are still being embedded"
+    return {**state, "method": method}
+
+
+async def _database(service: Service) -> dict[str, Any]:
+    if not service.ledger or not service.postgres:
+        return {"state": "none"}
+    await service.postgres.reachable()
+    return {
+        "state": service.postgres.state,
+        "queued": service.ledger.queued,
+        "dropped": service.ledger.dropped,
+    }
