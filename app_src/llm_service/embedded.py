@@ -14,9 +14,9 @@ from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from llm_service.bundle.prompt import Prompt
 from llm_service.calls import Call, Delta, End, Event, ProviderError, Reply, Usage
 from llm_service.library import Hit, Library, Sentence
-from llm_service.prompts import Prompt
 from llm_service.provider import Answer, Turn
 from llm_service.question import retrieval_query
 from llm_service.retrieval.doubt import DOUBTED, doubt

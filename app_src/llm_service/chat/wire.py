@@ -146,6 +146,11 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
         return self.metadata.get(name) if isinstance(self.metadata, dict) else None
 
     @property
+    def caller(self) -> str:
+        """Whom the client asks for; empty if it does not say."""
+        return self.user or self.safety_identifier or ""
+
+    @property
     def limit(self) -> int | None:
         """How many tokens the answer may have; None for as many as it takes."""
         return self.max_completion_tokens or self.max_tokens

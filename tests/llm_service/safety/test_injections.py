@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llm_service.safety import AI_HEADERS, AI_NOTICE, injection
+from llm_service.safety import injection
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,3 @@ def test_ordinary_questions_are_not(text: str) -> None:
 
 def test_a_long_text_takes_no_longer_than_its_length() -> None:
     assert not injection("ignore the " * 100_000)
-
-
-def test_the_label_is_a_header_and_a_sentence() -> None:
-    assert AI_HEADERS == {"ai-disclosure": "mode=ai-originated"}
-    assert "AI" in AI_NOTICE
