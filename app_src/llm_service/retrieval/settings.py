@@ -5,7 +5,7 @@
                                                                             else none
     EMBEDDINGS_SEARCH       exact or hnsw, in PostgreSQL                    exact
     CORPUS_REFRESH_SECONDS  how often the corpus is looked at for changes   0: never
-    ANSWER_STRICT           the embedded answerer declines where in doubt   false
+    ANSWER_STRICT           the embedded answerer declines where in doubt   true
 
 EMBEDDER=openai/MODEL takes OPENAI_API_KEY and OPENAI_BASE_URL (https://api.openai.com/v1).
 """
@@ -38,7 +38,7 @@ class RetrievalSettings:
     store: str = ""
     search: Literal["exact", "hnsw"] = "exact"
     refresh_seconds: float = 0.0
-    strict: bool = False
+    strict: bool = True
     url: str = OPENAI
     key: str = field(default="", repr=False)
 
@@ -60,7 +60,7 @@ def from_environ(environ: Environ) -> RetrievalSettings:
         store=store,
         search="hnsw" if search == "hnsw" else "exact",
         refresh_seconds=seconds,
-        strict=switch(environ, "ANSWER_STRICT", False),
+        strict=switch(environ, "ANSWER_STRICT", True),
         url=url,
         key=key,
     )
