@@ -223,7 +223,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--only", help="names, separated by commas")
-    parser.add_argument("--write", action="store_true", help="write docs/service-benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="write docs/service/benchmarks.md")
     default = Path.home() / ".cache" / "gateway-bench"
     parser.add_argument("--cache", type=Path, default=default)
     asked = parser.parse_args()

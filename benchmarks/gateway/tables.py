@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "service-benchmarks.md"
+PAGE = Path(__file__).parents[2] / "docs" / "service" / "benchmarks.md"
 COLUMNS = {
     "c64_rps": ("requests/s, 64 connections", "{:,.0f}"),
     "cpu_us": ("CPU µs/request", "{:,.0f}"),

@@ -39,7 +39,7 @@ class Policy:
     close a provider for the others.
     """
 
-    attempts_per_target: int = 2
+    attempts_per_target: int = 3
     base_pause: float = 0.1
     max_pause: float = 2.0
     first_token_seconds: float = 20.0

@@ -20,7 +20,7 @@ class RoutingSettings:
 def from_environ(environ: Environ) -> RoutingSettings:
     """The router's settings. Raises SettingsError.
 
-    PROVIDER_ATTEMPTS                how often a target is tried before the next one; 2
+    PROVIDER_ATTEMPTS                how often a target is tried before the next one; 3
     PROVIDER_FIRST_TOKEN_SECONDS     by when a stream's first event must come; 20
     BREAKER_WINDOW_SECONDS           what a breaker looks back on; 30
     BREAKER_MINIMUM_CALLS            calls in that time below which it never opens; 10
@@ -30,7 +30,7 @@ def from_environ(environ: Environ) -> RoutingSettings:
     """
     return RoutingSettings(
         Policy(
-            attempts_per_target=whole(environ, "PROVIDER_ATTEMPTS", 2, 1, 10),
+            attempts_per_target=whole(environ, "PROVIDER_ATTEMPTS", 3, 1, 10),
             first_token_seconds=number(environ, "PROVIDER_FIRST_TOKEN_SECONDS", 20.0, 3600, 0.001),
         ),
         Limits(

@@ -79,7 +79,7 @@ def play(main: Callable[..., Coroutine[Any, Any, Any]], *twins: Twin, **options:
     seen: list[Attempt] = []
 
     async def inside() -> Any:
-        options.setdefault("policy", Policy(base_pause=0.2))
+        options.setdefault("policy", Policy(attempts_per_target=2, base_pause=0.2))
         router = Router(
             dict(zip("abc", twins, strict=False)),
             clock=virtual_time.now,
@@ -395,8 +395,8 @@ def test_a_target_is_read_and_written_alike() -> None:
 
 
 def test_settings_come_from_the_environment() -> None:
-    found = from_environ({"PROVIDER_ATTEMPTS": "3", "BREAKER_FAILURE_RATE": "0.25"})
-    assert (found.policy.attempts_per_target, found.limits.failure_rate) == (3, 0.25)
+    found = from_environ({"PROVIDER_ATTEMPTS": "4", "BREAKER_FAILURE_RATE": "0.25"})
+    assert (found.policy.attempts_per_target, found.limits.failure_rate) == (4, 0.25)
     assert from_environ({}) == type(found)(Policy(), Limits())
     with pytest.raises(SettingsError, match="BREAKER_PROBES"):
         from_environ({"BREAKER_PROBES": "0"})
