@@ -98,4 +98,5 @@ class Warming:
             self.asked += 1
             self.failed += status != 200
             await asyncio.sleep(self._pause)
-        logger.info("asked %d questions of CACHE_WARM, %d failed", self.asked, self.failed)
+        if self._questions:
+            logger.info("asked %d questions of CACHE_WARM, %d failed", self.asked, self.failed)
