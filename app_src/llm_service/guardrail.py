@@ -21,6 +21,8 @@ RECITED = 8
 """Words of the instructions in a row that are no chance."""
 NOTHING_SAID = "No answer came out of that. Please ask again."
 WORD = re.compile(r"\w+")
+PLAIN = {code: chr(code).casefold() if WORD.match(chr(code)) else " " for code in range(128)}
+"""Makes words in small letters of an ASCII text, apart by spaces: `WORD` at a tenth of its time."""
 
 Reason = Literal["empty", "prompt_leak", "input_limit"]
 Run = tuple[str, ...]
@@ -59,7 +61,7 @@ class Guardrail:
         """The text of an answer as it may go out, and why it is another one."""
         if not text.strip():
             return NOTHING_SAID, "empty"
-        if self._recital.within(_words(text)):
+        if self._recital.within(text):
             return self._decline, "prompt_leak"
         return text, None
 
@@ -131,7 +133,10 @@ class StreamGuard:
 
     def _take(self, word: str, start: int) -> bool:
         """Goes on by a word; whether that makes it a recital."""
-        self._run.append((word.casefold(), start))
+        word = word.casefold()
+        if not self._run and not self._recital.continues((word,)):
+            return False
+        self._run.append((word, start))
         while self._run and not self._recital.continues(tuple(word for word, _ in self._run)):
             del self._run[0]
         self.stopped = len(self._run) == RECITED
@@ -140,7 +145,8 @@ class StreamGuard:
     def _release(self, until: int) -> str:
         out, self._held = self._held[:until], self._held[until:]
         self._at = max(0, self._at - until)
-        self._run = [(word, start - until) for word, start in self._run]
+        if self._run:
+            self._run = [(word, start - until) for word, start in self._run]
         self._said = self._said or bool(out.strip())
         return out
 
@@ -163,17 +169,31 @@ class _Recital:
         """Whether a run may begin with `words`."""
         return words in self._beginnings
 
-    def within(self, words: list[str]) -> bool:
-        """Whether one of the runs is among `words`."""
-        together = 0
-        for end, word in enumerate(words, 1):
-            together = together + 1 if word in self._words else 0
-            if together >= RECITED and tuple(words[end - RECITED : end]) in self._runs:
+    def within(self, text: str) -> bool:
+        """Whether one of the runs is in `text`.
+
+        Looks at every RECITED-th word only where that is none of the instructions' words: no run
+        can then go across it.
+        """
+        if not self._runs:
+            return False
+        words, end = _words(text), RECITED - 1
+        while end < len(words):
+            at = end
+            while at > end - RECITED and words[at] in self._words:
+                at -= 1
+            if at > end - RECITED:
+                end = at + RECITED
+            elif tuple(words[end + 1 - RECITED : end + 1]) in self._runs:
                 return True
+            else:
+                end += 1
         return False
 
 
 def _words(text: str) -> list[str]:
+    if text.isascii():
+        return text.translate(PLAIN).split()
     return [word.casefold() for word in WORD.findall(text)]
 
 

@@ -1,15 +1,25 @@
-"""uvicorn's HTTP/1.1 over httptools, with refusals worded as all others are.
+"""uvicorn's HTTP/1.1 over httptools, with refusals worded as all others are, and a way past ASGI.
 
 What is no HTTP never reaches an application, so uvicorn refuses it itself, in plain text; and a
 request that ends before its body does is dropped without a word. Here both hear an error object.
+
+An application finds a `Direct` among the extensions of its scope: it writes an answer with its head
+in one piece, where ASGI takes two messages and two writes, and tells that the client hung up by a
+call, where ASGI takes a task that waits for it. Each of these costs a chat as much as its parsing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
+from llm_service.chat.state import DIRECT
 from llm_service.errors import ApiError
 
 NO_HTTP = "The request is no HTTP/1.1: check its request line, headers and body's framing."
@@ -20,10 +30,18 @@ class Protocol(HttpToolsProtocol):
     """One connection."""
 
     _reading = False
+    _idle_since: float | None = None
+    hung_up: Callable[[], None] | None = None
+    """Called when the connection is lost: whoever answers at the moment wants to know."""
 
     def on_message_begin(self) -> None:
         self._reading = True
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        scope: Any = self.scope
+        scope["extensions"] = {DIRECT: Direct(self, self.cycle)}
 
     def on_message_complete(self) -> None:
         self._reading = False
@@ -34,12 +52,53 @@ class Protocol(HttpToolsProtocol):
         if self._reading and not self._answering():
             self._refuse(CUT, "incomplete_request")
 
+    def on_response_complete(self) -> None:
+        """As uvicorn's, whose timer of an idle connection is made anew with every answer. Here it
+        stays, and looks how long the connection has been idle when it rings."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._ring_in(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Closes a connection that has been idle for long enough."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._ring_in(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
+        if self.hung_up is not None:
+            self.hung_up()
+
     def send_400_response(self, msg: str) -> None:
         """Refuses what is no HTTP, unless an answer is on its way: its end then tells."""
         if self._answering():
             self.transport.close()
         else:
             self._refuse(NO_HTTP, "invalid_http")
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = None
+
+    def _ring_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
 
     def _answering(self) -> bool:
         cycle: Any = self.cycle
@@ -50,3 +109,61 @@ class Protocol(HttpToolsProtocol):
         heads = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
         self.transport.write(STATUS_LINE[400] + heads % len(body) + body)
         self.transport.close()
+
+
+class Direct:
+    """One request and its answer, past ASGI. It may be left unused, at any moment."""
+
+    __slots__ = ("_cycle", "_protocol")
+
+    def __init__(self, protocol: Protocol, cycle: RequestResponseCycle) -> None:
+        self._protocol, self._cycle = protocol, cycle
+
+    def watch(self, hung_up: Callable[[], None]) -> None:
+        """Has `hung_up` called once the client hangs up; soon, if it has."""
+        protocol = self._protocol
+        protocol.hung_up = hung_up
+        protocol.flow.resume_reading()
+        if protocol.parser is None:
+            protocol.loop.call_soon(hung_up)
+
+    def leave(self) -> None:
+        """Ends that."""
+        self._protocol.hung_up = None
+
+    def body(self) -> bytes | None:
+        """The body, where all of it has come with the head; None: ASGI waits for the rest."""
+        cycle = self._cycle
+        if cycle.more_body or cycle.disconnected or cycle.waiting_for_100_continue:
+            return None
+        found, cycle.body = bytes(cycle.body), bytearray()
+        cycle.message_event.clear()
+        cycle.flow.resume_reading()
+        return found
+
+    def piece(self, data: bytes) -> bool:
+        """Writes a part of the body of an answer without a length that ASGI began; as `whole`."""
+        cycle = self._cycle
+        if cycle.disconnected or cycle.flow.write_paused or not cycle.chunked_encoding or not data:
+            return False
+        cycle.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return True
+
+    def whole(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
+        """Writes an answer; False where it cannot be written at once: ASGI then waits.
+
+        `headers` are written as they are, in small letters; the body's length is among them.
+        """
+        cycle = self._cycle
+        if cycle.disconnected or cycle.response_started or cycle.flow.write_paused:
+            return False
+        cycle.response_started, cycle.waiting_for_100_continue = True, False
+        lines = [b"%b: %b\r\n" % each for each in (*cycle.default_headers, *headers)]
+        end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+        cycle.transport.write(b"".join((STATUS_LINE[status], *lines, end, body)))
+        cycle.response_complete = True
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+        return True

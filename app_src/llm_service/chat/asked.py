@@ -33,15 +33,18 @@ class TooLong(Exception):
 
 def messages(request: ChatRequest) -> tuple[Message, ...]:
     """The conversation. Raises ApiError 400, and TooLong."""
-    found = tuple(_message(each, i) for i, each in enumerate(request.messages))
-    if not any(each.role == "user" and each.content.strip() for each in found):
-        raise refuse("messages", "none is a question of the user.")
-    return found
+    found = [_message(each, i) for i, each in enumerate(request.messages)]
+    for each in found:
+        if each.role == "user" and each.content and not each.content.isspace():
+            return tuple(found)
+    raise refuse("messages", "none is a question of the user.")
 
 
 def tools(request: ChatRequest) -> tuple[Tool, ...]:
     """The client's own functions. Raises ApiError 400 for names that are taken twice."""
-    found = tuple(_tool(each.function) for each in request.tools or ())
+    if not request.tools:
+        return ()
+    found = tuple(_tool(each.function) for each in request.tools)
     names = [tool.name for tool in found]
     for i, name in enumerate(names):
         if name in names[:i] or name == OWN_TOOL:
@@ -87,7 +90,10 @@ def prediction(request: ChatRequest) -> str | None:
 
 def question(conversation: Sequence[Message]) -> str:
     """What the user said last; empty if the user said nothing."""
-    return next((each.content for each in reversed(conversation) if each.role == "user"), "")
+    for each in reversed(conversation):
+        if each.role == "user":
+            return each.content
+    return ""
 
 
 def _message(given: ChatMessage, i: int) -> Message:

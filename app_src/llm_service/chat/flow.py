@@ -62,7 +62,7 @@ class Flow:
         """The server-sent events of the answer. Raises ApiError, before the first or within."""
         assert chat.request is not None
         chunks = None
-        async with aclosing(self._pieces(chat, call)) as pieces:
+        async with aclosing(await self._pieces(chat, call)) as pieces:
             async for piece in pieces:
                 if chunks is None:
                     chunks = self._chunks(chat)
@@ -85,14 +85,12 @@ class Flow:
         yield shape.DONE
 
     async def _pieces(self, chat: Chat, call: FeatureCall) -> AsyncGenerator[str, None]:
+        """The text of the answer piece by piece, or at once if it was given before."""
         cached = await self._cached(chat, call)
-        if cached is not None:
-            _give_again(chat, cached)
-            yield cached.text
-            return
-        async with aclosing(self.answering.pieces(chat, call)) as pieces:
-            async for piece in pieces:
-                yield piece
+        if cached is None:
+            return self.answering.pieces(chat, call)
+        _give_again(chat, cached)
+        return _alone(cached.text)
 
     def _chunks(self, chat: Chat) -> shape.Chunks:
         assert chat.request is not None
@@ -128,6 +126,10 @@ class Flow:
         found = self.cache.peek(chat.cache_key) or await self.cache.get(chat.cache_key)
         chat.cached = "miss"
         return found
+
+
+async def _alone(text: str) -> AsyncGenerator[str, None]:
+    yield text
 
 
 def _give_again(chat: Chat, cached: Cached) -> None:

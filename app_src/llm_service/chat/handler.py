@@ -1,9 +1,9 @@
 """One HTTP request of POST /v1/chat/completions, as ASGI gives it.
 
-While an answer is made, another task waits for the client to hang up, and cancels everything at
-once if it does: in the middle of a stream, before its first token, or where nothing is streamed.
-ASGI tells of it by `http.disconnect` alone. The same task bounds the time a client may take to read
-its answer.
+While an answer is made, a client that hangs up cancels everything at once: in the middle of a
+stream, before its first token, or where nothing is streamed. The service's own protocol tells of it
+by a call; ASGI by `http.disconnect` alone, for which another task has to wait. A timer bounds the
+time a client may take to read its answer.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from starlette.types import Receive, Scope, Send
 
@@ -22,9 +23,12 @@ from llm_service.auth import Known, Principal
 from llm_service.chat import shape
 from llm_service.chat.flow import Flow
 from llm_service.chat.recording import Recording
-from llm_service.chat.state import CANCELLED, Chat, FeatureCall
+from llm_service.chat.state import CANCELLED, DIRECT, Chat, FeatureCall
 from llm_service.errors import NOT_AN_OBJECT, ApiError, internal, unauthorized
 from llm_service.limits import Limits
+
+if TYPE_CHECKING:  # a function and a worker have no uvicorn
+    from llm_service.protocol import Direct
 
 logger = logging.getLogger("llm_service")
 
@@ -35,18 +39,48 @@ READING = 30.0
 """Seconds beyond its deadline that a client may take to read an answer."""
 SENDING = 60.0
 """Seconds that a client may take to send its body."""
+AT_ONCE = 64
+"""Ids that are drawn from the system's random numbers in one call."""
 JSON, EVENTS = b"application/json", b"text/event-stream; charset=utf-8"
+KIND = (b"content-type", JSON)
+AI_GENERATED = (b"x-llmops-ai-generated", b"true")
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
+_NONE: Mapping[str, Any] = {}
 
 
 class Gone(Exception):
     """The client hung up."""
 
 
+class _Random:
+    """Random hexadecimal digits: the system is asked for many at once, a fork begins anew."""
+
+    def __init__(self) -> None:
+        self.forget()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.forget)
+
+    def forget(self) -> None:
+        """Drops what is left."""
+        self._left: list[str] = []
+
+    def next(self) -> str:
+        """24 digits that nobody can guess and nobody gets again."""
+        try:
+            return self._left.pop()
+        except IndexError:
+            block = os.urandom(12 * AT_ONCE).hex()
+            self._left = [block[i : i + 24] for i in range(24, len(block), 24)]
+            return block[:24]
+
+
+_random = _Random()
+
+
 def new_id(prefix: str) -> str:
     """An id that nobody can guess."""
-    return prefix + os.urandom(12).hex()
+    return prefix + _random.next()
 
 
 def request_id(given: str | None) -> str:
@@ -64,13 +98,17 @@ class Handler:
     limits: Limits
     recording: Recording
 
+    def __post_init__(self) -> None:
+        self._named = (b"x-llmops-release", self.release.encode("latin-1", "replace"))
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         asked = request_id(headers.get("x-request-id"))
         chat = Chat(id=new_id("chatcmpl-"), request_id=asked, headers=headers)
-        answer = _Answer(send, self._heads(chat))
+        direct = scope.get("extensions", _NONE).get(DIRECT)
+        answer = _Answer(send, direct, self._heads(chat))
         try:
             await self._answer(chat, receive, answer)
         except Gone:
@@ -108,9 +146,9 @@ class Handler:
     async def _answer(self, chat: Chat, receive: Receive, answer: _Answer) -> None:
         if self.tokens is not None:
             await self._know(chat, self.tokens)
-        body = await _body(chat, receive)
+        body = await _body(chat, receive, answer.direct)
         call = self.flow.take(chat, body)
-        async with _Watch(receive, chat) as watch:
+        with _Watch(receive, answer.direct, chat) as watch:
             if chat.stream:
                 await self._stream(chat, call, answer, watch)
             else:
@@ -137,19 +175,17 @@ class Handler:
                     await answer.begin(200, EVENTS, self._more(chat))
                 if event is shape.DONE:
                     watch.end()
-                await answer.piece(event)
+                if not answer.at_once(event):
+                    await answer.piece(event)
         await answer.end()
 
     def _heads(self, chat: Chat) -> list[tuple[bytes, bytes]]:
         """What every answer carries."""
-        return [
-            (b"x-llmops-release", self.release.encode("latin-1", "replace")),
-            (b"x-request-id", chat.request_id.encode()),
-        ]
+        return [self._named, (b"x-request-id", chat.request_id.encode())]
 
     def _more(self, chat: Chat) -> list[tuple[bytes, bytes]]:
         """What an answer of a model carries beside."""
-        more = [(b"x-llmops-ai-generated", b"true")]
+        more = [AI_GENERATED]
         if chat.cached is not None:
             more.append((b"x-llmops-cache", chat.cached.encode()))
         if chat.over_budget:
@@ -159,10 +195,12 @@ class Handler:
 
 
 class _Answer:
-    """The way back to the client; every head carries `common`."""
+    """The way back to the client, past ASGI where there is one; every head carries `common`."""
 
-    def __init__(self, send: Send, common: list[tuple[bytes, bytes]]) -> None:
-        self._send, self._common = send, common
+    def __init__(
+        self, send: Send, direct: Direct | None, common: list[tuple[bytes, bytes]]
+    ) -> None:
+        self._send, self.direct, self._common = send, direct, common
         self.begun = False
 
     async def begin(self, status: int, kind: bytes, more: RawHeaders) -> None:
@@ -171,8 +209,12 @@ class _Answer:
         headers = [(b"content-type", kind), *self._common, *more]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
+    def at_once(self, data: bytes) -> bool:
+        """Sends a part of the body, unless that has to wait."""
+        return self.direct is not None and self.direct.piece(data)
+
     async def piece(self, data: bytes) -> None:
-        """Sends a part of the body, at once."""
+        """Sends a part of the body."""
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self) -> None:
@@ -181,7 +223,12 @@ class _Answer:
 
     async def whole(self, body: bytes, more: RawHeaders, status: int = 200) -> None:
         """Sends an answer in one piece."""
-        length = (b"content-length", str(len(body)).encode())
+        length = (b"content-length", b"%d" % len(body))
+        if self.direct is not None:
+            headers = (KIND, *self._common, length, *more)
+            self.begun = self.direct.whole(status, headers, body)
+            if self.begun:
+                return
         await self.begin(status, JSON, [length, *more])
         await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
@@ -196,23 +243,27 @@ class _Answer:
 
 class _Watch:
     """Cancels the task that answers when the client hangs up, or reads for too long; within the
-    `async with` that comes out as Gone."""
+    `with` that comes out as Gone."""
 
-    def __init__(self, receive: Receive, chat: Chat) -> None:
-        self._receive = receive
+    def __init__(self, receive: Receive, direct: Direct | None, chat: Chat) -> None:
+        self._receive, self._direct = receive, direct
         self._seconds = (chat.deadline.remaining if chat.deadline else 0.0) + READING
         self._gone = False
+        self._watching: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> _Watch:
+    def __enter__(self) -> _Watch:
         answering = asyncio.current_task()
         assert answering is not None
         self._answering = answering
         loop = asyncio.get_running_loop()
-        self._watching = loop.create_task(self._watch())
+        if self._direct is not None:
+            self._direct.watch(self._cancel)
+        else:
+            self._watching = loop.create_task(self._watch())
         self._timer = loop.call_later(self._seconds, self._cancel)
         return self
 
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.end()
         if self._gone and isinstance(error, asyncio.CancelledError):
             self._answering.uncancel()
@@ -220,8 +271,11 @@ class _Watch:
 
     def end(self) -> None:
         """Stops watching: the last of the answer is on its way."""
-        self._watching.cancel()
         self._timer.cancel()
+        if self._direct is not None:
+            self._direct.leave()
+        if self._watching is not None:
+            self._watching.cancel()
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -233,7 +287,7 @@ class _Watch:
         self._answering.cancel()
 
 
-async def _body(chat: Chat, receive: Receive) -> bytes:
+async def _body(chat: Chat, receive: Receive, direct: Direct | None) -> bytes:
     """The body. Raises ApiError: 413 for one that is too large, 408 for one that never ends, 400
     for one that is no JSON by its own account; and Gone."""
     length = chat.headers.get("content-length", "")
@@ -243,6 +297,8 @@ async def _body(chat: Chat, receive: Receive) -> bytes:
     kind = chat.headers.get("content-type")
     if kind is not None and "json" not in kind:
         raise ApiError(400, NOT_AN_OBJECT, code="invalid_value")
+    if direct is not None and (whole := direct.body()) is not None:
+        return _bounded(chat, whole)
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body"):
         return _bounded(chat, message.get("body", b""))

@@ -60,9 +60,10 @@ class Prompting:
         knows its prompt and finds its own passages. Raises ApiError 503 while the corpus that is
         needed is loading.
         """
-        if call.feature.retrieval != "none" or _has_embedded(chat):
+        embedded = sum([target.provider == EMBEDDED for target in chat.targets])
+        if embedded or call.feature.retrieval != "none":
             self.answerer(call.feature)
-        if all(target.provider == EMBEDDED for target in chat.targets):
+        if embedded == len(chat.targets):
             return call
         return await self._prompted(chat, call.feature, call)
 
@@ -96,11 +97,7 @@ class Prompting:
         """The client's messages, masked where the feature keeps personal data from providers."""
         if not feature.redact_for_provider:
             return chat.messages
-        return tuple(_masked(each, chat) for each in chat.messages)
-
-
-def _has_embedded(chat: Chat) -> bool:
-    return any(target.provider == EMBEDDED for target in chat.targets)
+        return tuple([_masked(each, chat) for each in chat.messages])
 
 
 def _masked(message: Message, chat: Chat) -> Message:

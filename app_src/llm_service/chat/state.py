@@ -23,6 +23,8 @@ from llm_service.routing import Attempt, Target
 from llm_service.telemetry import ToolUse
 
 PATH = "/v1/chat/completions"
+DIRECT = "llm_service.direct"
+"""The extension of ASGI that `protocol.Direct` is."""
 CANCELLED = 499
 """The status that is recorded where the client hung up; nobody is sent it."""
 

@@ -47,10 +47,10 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_body_limit", "_complete", "_error", "_fields", "_framed", "_head_size", "_held", "_loop",
-        "_lost", "_origin", "_parser", "_paused", "_pieces", "_quiet", "_seconds", "_started",
-        "_streaming", "_timer", "_transport", "_waiter", "alive", "headers", "idle_until",
-        "reusable", "status",
+        "_body_limit", "_complete", "_ends", "_error", "_fields", "_framed", "_head_size",
+        "_held", "_loop", "_lost", "_origin", "_parser", "_paused", "_pieces", "_quiet",
+        "_seconds", "_started", "_streaming", "_timer", "_transport", "_waiter", "alive",
+        "headers", "idle_until", "reusable", "status",
     )  # fmt: skip
 
     headers: Mapping[str, str]
@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._complete, self._paused, self.alive = True, False, True
-        self.reusable, self.idle_until = False, 0.0
+        self.reusable, self.idle_until, self._ends = False, 0.0, 0.0
         self._forget()
 
     # What the client calls.
@@ -82,7 +82,10 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._forget()
         self._complete, self._streaming, self._seconds = False, streaming, seconds
-        self._timer = self._loop.call_at(ends, self._expire)
+        self._ends = ends
+        if self._timer is None or self._timer.when() > ends:
+            self._stop_timer()
+            self._timer = self._loop.call_at(ends, self._expire)
         self._transport.write(request)
 
     async def whole(self) -> HttpReply:
@@ -147,6 +150,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.alive = self.reusable = False
+        self._stop_timer()
         if not self._complete:
             self._fail(self._ended())
         self._transport = None
@@ -237,7 +241,6 @@ class Connection(asyncio.Protocol):
 
     def _finish(self) -> None:
         self._complete = True
-        self._stop_timer()
         self._wake()
 
     def _fail(self, error: HttpError) -> None:
@@ -256,6 +259,13 @@ class Connection(asyncio.Protocol):
         self._fail(self._broken(why, cut=False))
 
     def _expire(self) -> None:
+        """The timer is one for all exchanges: what comes later than it was set for sets it anew."""
+        self._timer = None
+        if self._complete:
+            return
+        if self._ends > self._loop.time():
+            self._timer = self._loop.call_at(self._ends, self._expire)
+            return
         sentence = f"{self._origin} did not answer in full within {self._seconds:g} s."
         self._fail(TimedOut(sentence))
 

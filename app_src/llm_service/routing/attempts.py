@@ -102,7 +102,16 @@ class Events:
     async def __anext__(self) -> Event:
         event, self._first = self._first, None
         if event is None:
-            event = await self._next()
+            try:
+                event = await anext(self._events)
+            except StopAsyncIteration:
+                if self._ended:
+                    raise
+                self._trial.over("truncated")
+                raise truncated() from None
+            except BaseException as error:
+                self._trial.broke(error)
+                raise
         if isinstance(event, End):
             self._ended = True
             self._trial.over("ok")
@@ -112,18 +121,6 @@ class Events:
         """Ends the provider's call, if it is not over."""
         self._trial.over("cancelled")
         await self._events.aclose()
-
-    async def _next(self) -> Event:
-        try:
-            return await anext(self._events)
-        except StopAsyncIteration:
-            if self._ended:
-                raise
-            self._trial.over("truncated")
-            raise truncated() from None
-        except BaseException as error:
-            self._trial.broke(error)
-            raise
 
 
 def truncated() -> ProviderError:

@@ -187,7 +187,8 @@ class Router:
                 walk.failed(error)
             await self._sleep(pause)
 
-    async def _once(self, walk: _Walk, target: Target, begin: Begin[T]) -> T:
+    def _once(self, walk: _Walk, target: Target, begin: Begin[T]) -> Awaitable[T]:
+        """One attempt, to be awaited. Raises ProviderError where there can be none."""
         provider = self._providers.get(target.provider)
         if provider is None:
             sentence = f"No provider is named {target.provider!r} in this service's configuration."
@@ -195,13 +196,13 @@ class Router:
         seconds = walk.seconds()
         if seconds <= 0.0:
             raise ProviderError("timed_out", "The time for the request is over.")
-        return await begin(walk, target, provider, seconds)
+        return begin(walk, target, provider, seconds)
 
-    async def _reply(
+    def _reply(
         self, walk: _Walk, target: Target, provider: Provider, seconds: float
-    ) -> Reply:
+    ) -> Awaitable[Reply]:
         trial = self._trial(walk, target, fair=seconds >= self._policy.fair_seconds)
-        return await trial.reply(provider, _addressed(walk.call, target), seconds)
+        return trial.reply(provider, _addressed(walk.call, target), seconds)
 
     async def _open(
         self, walk: _Walk, target: Target, provider: Provider, seconds: float

@@ -170,7 +170,7 @@ def _line(
     directives = _directives(
         dimensions.namespace,
         tuple(values),
-        tuple(name for name in LABELS if name in fields),
+        tuple([name for name in LABELS if name in fields]),
         "experiment" in fields,
     )
     document = {

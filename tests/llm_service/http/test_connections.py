@@ -9,7 +9,7 @@ import socket
 import pytest
 from raw_server import Peer, RawServer, always, answer, until
 
-from llm_service.http import HttpClient, Unreachable
+from llm_service.http import HttpClient, TimedOut, Unreachable
 
 
 def sockets() -> int:
@@ -231,3 +231,20 @@ async def test_two_origins_do_not_share_connections(client: HttpClient) -> None:
             assert (await client.endpoint(one.url, {}).post(b"", 5.0)).body == b"a"
             assert (await client.endpoint(two.url, {}).post(b"", 5.0)).body == b"b"
         assert (one.accepted, two.accepted, client.connections) == (1, 1, 2)
+
+
+async def test_each_request_on_a_connection_has_its_own_time(client) -> None:
+    slow = 0.4
+
+    async def script(peer: Peer) -> None:
+        async for _ in peer.requests():
+            await asyncio.sleep(slow)
+            await peer.send(answer())
+
+    async with RawServer(script) as server:
+        endpoint = client.endpoint(server.url, {})
+        for seconds in (0.6, 5.0, 0.7, 5.0):
+            assert (await endpoint.post(b"{}", seconds)).body == b"hello"
+        assert server.accepted == 1
+        with pytest.raises(TimedOut, match=r"within 0\.1 s"):
+            await endpoint.post(b"{}", 0.1)
