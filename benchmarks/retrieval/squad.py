@@ -6,8 +6,9 @@
 
 FOLDER holds documents.jsonl and questions.jsonl. What was tuned was tuned on the articles of the
 first half (by the SHA-256 of their titles, every other one). No weight or threshold was fitted to
-the second half, but its tables were seen while features were chosen: it is held out, not blind. Precision and recall are of refusals as a detector of unanswerable questions; F1
-and containment, over the answerable ones, are SQuAD's (a refusal of one counts 0).
+the second half, but its tables were seen while features were chosen: it is held out, not blind.
+Precision and recall are of refusals as a detector of unanswerable questions; F1 and containment,
+over the answerable ones, are SQuAD's (a refusal of one counts 0).
 """
 
 from __future__ import annotations
