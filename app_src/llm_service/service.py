@@ -226,6 +226,7 @@ class Service:
             Admitting(self.bundle, self.limits, self.budgets),
             Answering(self.bundle, self.router, prompting, grounded),
             self.cache,
+            self.settings.price,
         )
 
     def _recording(self, rooms: Rooms) -> Recording:

@@ -127,3 +127,15 @@ def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         client.models.retrieve("gpt-none")
     assert caught.value.code == "model_not_found"
+
+
+def test_an_answer_says_what_it_costs_whole_and_streamed(client: openai.OpenAI) -> None:
+    """By prices.toml the embedded answerer is priced like a small hosted model."""
+    question: list[Any] = [{"role": "user", "content": "At what temperature does it rinse?"}]
+    whole = client.chat.completions.create(model="default", messages=question)
+    used = whole.usage
+    assert used is not None
+    wanted = (0.15 * used.prompt_tokens) + (0.6 * used.completion_tokens)
+    assert whole.cost_micro_usd == pytest.approx(wanted)  # type: ignore[attr-defined]
+    *_, last = client.chat.completions.create(model="default", messages=question, stream=True)
+    assert last.cost_micro_usd == whole.cost_micro_usd  # type: ignore[attr-defined]

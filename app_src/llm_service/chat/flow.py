@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from llm_service import safety
 from llm_service.cache import Cache, Cached, SourceRow, key_of
-from llm_service.chat import shape
+from llm_service.chat import charging, shape
 from llm_service.chat.admitting import Admitting, target
 from llm_service.chat.answering import Answering
 from llm_service.chat.asked import question
 from llm_service.chat.state import ATTEMPTS, Chat, FeatureCall
+from llm_service.prices import Price
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Flow:
     admitting: Admitting
     answering: Answering
     cache: Cache
+    own_price: Price | None = None
 
     def take(self, chat: Chat, body: bytes) -> FeatureCall:
         """What is asked of whom, within the limits. Raises ApiError."""
@@ -55,6 +57,7 @@ class Flow:
             supported=chat.supported,
             feature=_feature(chat),
             provider=_provider(chat),
+            cost_micro_usd=charging.cost(chat, self.own_price),
         )
         return shape.encode(completion)
 
@@ -78,6 +81,7 @@ class Flow:
             supported=chat.supported,
             feature=_feature(chat),
             provider=_provider(chat),
+            cost_micro_usd=charging.cost(chat, self.own_price),
         )
         yield chunks.last(chat.finish_reason, own)
         if chat.request.include_usage:

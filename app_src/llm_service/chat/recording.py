@@ -19,6 +19,7 @@ import msgspec
 from llm_service import safety, telemetry
 from llm_service.cache import Cache, Cached
 from llm_service.calls import Message, Usage
+from llm_service.chat import charging
 from llm_service.chat.asked import question
 from llm_service.chat.state import PATH, Chat
 from llm_service.feedback import REMEMBERED, Feedback
@@ -27,7 +28,7 @@ from llm_service.library import Library
 from llm_service.limits import Budgets, Limits, estimated
 from llm_service.limits.estimate import CHARACTERS
 from llm_service.names import Names
-from llm_service.prices import Price, price
+from llm_service.prices import Price
 from llm_service.quality import supported
 from llm_service.routing import Attempt
 from llm_service.scoring import Scorable, Scoring
@@ -73,7 +74,7 @@ class Recording:
         try:
             if chat.text and not chat.answered:
                 chat.usage = _estimate(chat)
-            cost = self._cost(chat)
+            cost = charging.cost(chat, self.own_price)
             self._settle(chat, cost)
             if chat.answered:
                 self._remember(chat)
@@ -85,18 +86,6 @@ class Recording:
     def drawn(self, response_id: str) -> Drawn:
         """The variant that gave a recent answer, and to whom; empty for none."""
         return self._variants.get(response_id, NOT_DRAWN)
-
-    def _cost(self, chat: Chat) -> float | None:
-        """Micro-dollars; None where the model has no price."""
-        if chat.target is None:
-            return None
-        if chat.cached in ("exact", "semantic"):
-            return 0.0
-        charged = self.own_price or price(str(chat.target))
-        if charged is None:
-            return None
-        used = chat.usage
-        return charged.of(used.prompt, used.completion, used.cached)
 
     def _settle(self, chat: Chat, cost: float | None) -> None:
         if chat.admission is None:

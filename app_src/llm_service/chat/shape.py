@@ -70,6 +70,7 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     ai_generated: bool = True
     feature: str
     provider: str
+    cost_micro_usd: float | None
 
 
 class Own(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +81,7 @@ class Own(msgspec.Struct, frozen=True, kw_only=True):
     ai_generated: bool = True
     feature: str
     provider: str
+    cost_micro_usd: float | None
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,19 @@
+"""What an answer costs."""
+
+from __future__ import annotations
+
+from llm_service.chat.state import Chat
+from llm_service.prices import Price, price
+
+
+def cost(chat: Chat, own_price: Price | None) -> float | None:
+    """Micro-dollars for the tokens of all calls so far; None where the model has no price.
+    `own_price` goes before the table. An answer that was given before costs nothing."""
+    if chat.target is None:
+        return None
+    if chat.cached in ("exact", "semantic"):
+        return 0.0
+    charged = own_price or price(str(chat.target))
+    if charged is None:
+        return None
+    return charged.of(chat.usage.prompt, chat.usage.completion, chat.usage.cached)
