@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -56,7 +57,14 @@ def write(text: str) -> None:
 
 
 def _cells(row: Mapping[str, float]) -> list[str]:
-    return [form.format(row[key]) if key in row else "" for key, (_, form) in COLUMNS.items()]
+    return [_cell(row.get(key), form) for key, (_, form) in COLUMNS.items()]
+
+
+def _cell(value: float | None, form: str) -> str:
+    """Empty for what was not measured; a gateway whose streams gave no event has none to show."""
+    if value is None:
+        return ""
+    return "no stream" if math.isnan(value) else form.format(value)
 
 
 def _goals(rows: Rows) -> list[str]:
