@@ -9,6 +9,8 @@ import aws_cdk as cdk
 import jsii
 from constructs import Construct
 
+from llmops_constructs._findings import acknowledge_rule
+
 FEATURE_FLAGS: Mapping[str, Any] = {
     "@aws-cdk/aws-ec2:restrictDefaultSecurityGroup": False,  # would add a custom resource
     "@aws-cdk/aws-ecs:arnFormatIncludesClusterName": True,
@@ -73,6 +75,12 @@ class ExplicitStack(cdk.Stack):
             description=description,
             env=cdk.Environment(account=account, region=region),
             termination_protection=termination_protection,
+        )
+        acknowledge_rule(
+            self,
+            "IAMNoInlinePolicy",
+            "Each policy is written for one role and lives and dies with it, the one-to-one case "
+            "for which IAM's guide names inline policies; a managed one could be attached to others.",
         )
 
     @property

@@ -1,5 +1,8 @@
 """Stacks for one construct, and the template that comes of it."""
 
+import json
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,8 @@ from llmops_constructs import ExplicitStack, new_app  # before aws_cdk: it finds
 from aws_cdk.assertions import Template  # isort: skip
 
 ZONES = ("us-east-1a", "us-east-1b")
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+UPDATE = "LLMOPS_UPDATE_SNAPSHOTS"
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +40,20 @@ def new_stack(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Explici
 def synthesized() -> Callable[[ExplicitStack], Template]:
     """The template of a stack."""
     return Template.from_stack
+
+
+@pytest.fixture(scope="session")
+def snapshot() -> Callable[[Template, str], None]:
+    """Compares a template with the reviewed one of that name; assets' hashes do not count."""
+
+    def compare(template: Template, name: str) -> None:
+        text = json.dumps(template.to_json(), indent=1, sort_keys=True) + "\n"
+        text = re.sub(r"[0-9a-f]{64}\.(zip|json)", r"ASSET.\1", text)
+        file = SNAPSHOTS / f"{name}.json"
+        if os.environ.get(UPDATE):
+            file.write_text(text)
+        assert json.loads(text) == json.loads(file.read_text()), (
+            f"{name} changed: review the difference, then run the test again with {UPDATE}=1"
+        )
+
+    return compare
