@@ -38,6 +38,7 @@ class Entry:
 COMMANDS = {
     "up": Entry("local", "up", "Start the local cloud on 127.0.0.1."),
     "deploy": Entry("deploy", "deploy", "Deploy the infrastructure of an environment."),
+    "cost": Entry("cost", "cost", "Estimate what an environment costs a month."),
     "release": Entry("release", "release", "Release a version as a judged canary, and watch it."),
     "status": Entry("status", "status", "What serves, what is on its way, what the alarms say."),
     "promote": Entry("promote", "promote", "Give the canary the rest of the traffic."),

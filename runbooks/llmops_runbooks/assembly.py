@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -17,9 +18,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from llmops_runbooks import fingerprint
 from llmops_runbooks.errors import LlmopsError, UsageError
 
 APP = "app.py"
+MADE_OF = "made-of.sha256"
+"""The file of an assembly that says what it was made of."""
 INFRA = ("aws_cdk", "cdk_nag", "llmops_constructs")
 """What the `infra` extra brings."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -54,15 +58,27 @@ class Stack:
         return frozenset(json.loads(self.template.read_text()).get("Parameters", {}))
 
 
-def synthesize(project: Path, environment: str, out: Path) -> Path:
-    """Runs the project's CDK app for one environment; returns the assembly's folder.
+def synthesize(project: Path, environment: str, out: Path) -> bool:
+    """Brings the assembly of one environment into `out`; False if it was there already.
 
-    Raises UsageError with the app's own sentence if it refuses the settings, LlmopsError with
-    the end of its output if it fails.
+    What is there counts as long as nothing that synthesis reads has changed. Raises UsageError
+    with the app's own sentence if it refuses the settings, LlmopsError with the end of its output
+    if it fails.
     """
     if not (project / APP).is_file():
         raise UsageError(f"There is no {APP} in {project}, so there is nothing to synthesize.")
-    out.mkdir(parents=True, exist_ok=True)
+    made_of = fingerprint.of_project(project, environment, os.environ)
+    note = out / MADE_OF
+    if note.is_file() and note.read_text() == made_of:
+        return False
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    _run_app(project, environment, out)
+    note.write_text(made_of)
+    return True
+
+
+def _run_app(project: Path, environment: str, out: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-P", APP],
         cwd=project,
@@ -79,7 +95,6 @@ def synthesize(project: Path, environment: str, out: Path) -> Path:
             raise UsageError("The CDK is not installed.", hint="pip install 'llmops[infra]'")
         tail = "\n".join(said.splitlines()[-15:])
         raise LlmopsError(f"`python -P {APP}` failed for environment {environment}:\n{tail}")
-    return out
 
 
 def read(folder: Path, *, account: str, region: str) -> list[Stack]:

@@ -20,7 +20,7 @@ from llmops_runbooks import bundle_files, image
 from llmops_runbooks.errors import CloudError, UsageError
 from llmops_runbooks.manifest import ID_PATTERN, Release, canonical_json, sha256, version_of
 from llmops_runbooks.ports import Artifacts, Registry
-from llmops_runbooks.settings import Semver
+from llmops_runbooks.service_tables import Semver
 
 CODE = "llm_service"
 CORPUS = f"{CODE}/sample/documents.jsonl"

@@ -17,11 +17,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from llmops_runbooks import infrastructure_tables as infrastructure
 from llmops_runbooks import judge_policy, toml_tables
 from llmops_runbooks.errors import SettingsError
+from llmops_runbooks.service_tables import Canary, Name, Scoring, Semver, Service, Table
 
 if TYPE_CHECKING:
     from llmops_judge import Policy
@@ -29,82 +31,6 @@ if TYPE_CHECKING:
 FILE_NAME = "llmops.toml"
 DEFAULT_KEY = "default_environment"
 PREFIX = "LLMOPS_"
-
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,23}$")]
-Semver = Annotated[str, Field(pattern=r"^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$")]
-Percent = Annotated[float, Field(ge=0.1, le=50)]
-Minutes = Annotated[int, Field(ge=0, le=1440)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Table(BaseModel):
-    """A table of the file: unknown keys are mistakes, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Canary(Table):
-    """How ECS moves the traffic of a release."""
-
-    percent: Percent = 10.0
-    bake_minutes: Minutes = 1
-    """Minutes ECS waits after the canary shift, before the gate is asked for the first time."""
-    final_bake_minutes: Minutes = 5
-    """Minutes both revisions stay at full size after 100 %, under alarms."""
-    promotion: Literal["gate", "manual"] = "gate"
-    """`gate`: the judge decides; `manual`: a PAUSE hook holds the canary for a person."""
-
-
-class Service(Table):
-    """The size and the ports of the running service."""
-
-    desired_count: Annotated[int, Field(ge=1, le=100)] = 2
-    cpu: Literal[256, 512, 1024, 2048, 4096] = 512
-    memory_mib: Annotated[int, Field(ge=512, le=30720)] = 1024
-    container_port: Port = 8080
-    listener_port: Port = 80
-    test_listener_port: Port = 8080
-
-
-class Scoring(Table):
-    """How answers under live traffic are scored; both arms of a rollout alike."""
-
-    sample: Share = 1.0
-    """Share of the answers that are scored by retrieval support."""
-    url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
-    """An OpenAI-compatible API whose model judges answers; None: no model does."""
-    model: str | None = None
-    key_secret_arn: str | None = None
-    """The whole ARN of the secret whose text is that API's key."""
-    judged: Share = 0.1
-    """Share of the answers that the model judges."""
-    daily_budget_usd: Annotated[float, Field(ge=0)] = 1.0
-    """What it may cost per release and day."""
-
-    @model_validator(mode="after")
-    def _a_model_is_named(self) -> Scoring:
-        if self.url and not self.model:
-            raise ValueError("scoring.url is set without scoring.model")
-        return self
-
-
-class Network(Table):
-    """The VPC."""
-
-    availability_zones: tuple[str, ...] = ()
-    """Names of two or three zones; empty: the region's `a` and `b`."""
-    nat_gateways: Annotated[int, Field(ge=0, le=3)] = 1
-
-
-class Database(Table):
-    """The RDS PostgreSQL instance."""
-
-    instance_class: Annotated[str, Field(pattern=r"^[a-z0-9]+\.[a-z0-9]+$")] = "t4g.micro"
-    allocated_gib: Annotated[int, Field(ge=20, le=65536)] = 20
-    multi_az: bool = False
-    deletion_protection: bool = True
-    backup_days: Annotated[int, Field(ge=0, le=35)] = 7
 
 
 class Environment(Table):
@@ -128,13 +54,27 @@ class Environment(Table):
     """Seconds after which ECS asks an undecided gate again."""
     poll_seconds: Annotated[float, Field(gt=0, le=60)] = 5
     """Seconds between two looks of a watching command at a rollout."""
+    throw_away: bool = False
+    """Its data may go with its stacks. Default: data is kept and stacks are protected."""
+    compute: Literal["fargate", "lambda"] = "fargate"
     canary: Canary = Canary()
     judge: dict[str, Any] = Field(default_factory=dict)
     """The judge's policy as it was written, this environment's laid over the defaults."""
     service: Service = Service()
     scoring: Scoring = Scoring()
-    network: Network = Network()
-    database: Database = Database()
+    network: infrastructure.Network = infrastructure.Network()
+    encryption: infrastructure.Encryption = infrastructure.Encryption()
+    edge: infrastructure.Edge = infrastructure.Edge()
+    scaling: infrastructure.Scaling | None = None
+    database: infrastructure.Database = infrastructure.Database()
+    storage: infrastructure.Storage = infrastructure.Storage()
+    secrets: infrastructure.Secrets = infrastructure.Secrets()
+    alerts: infrastructure.Alerts = infrastructure.Alerts()
+    monitoring: infrastructure.Monitoring = infrastructure.Monitoring()
+    jobs: infrastructure.Jobs = infrastructure.Jobs()
+    page: infrastructure.Page = infrastructure.Page()
+    function: infrastructure.Function = infrastructure.Function()
+    delivery: infrastructure.Delivery = infrastructure.Delivery()
 
     @property
     def policy(self) -> Policy:

@@ -8,10 +8,6 @@ from constructs import Construct
 from llmops_constructs import ExplicitStack, resource_name
 from llmops_runbooks.settings import Environment
 
-THROW_AWAY = frozenset({"local", "dev"})
-"""Environments whose data goes with their stacks. Every other name is kept: a new environment is
-safe until somebody says that it is not."""
-
 UNTAGGED = ["AWS::ElasticLoadBalancingV2::ListenerRule"]
 """A changed tag must not touch a rule: CloudFormation would reset its weights."""
 
@@ -22,7 +18,7 @@ class EnvironmentStack(ExplicitStack):
     """One stack of an environment, protected unless the environment is there to be thrown away."""
 
     def __init__(self, scope: Construct, what: str, environment: Environment) -> None:
-        self.throw_away = environment.name in THROW_AWAY
+        self.throw_away = environment.throw_away
         super().__init__(
             scope,
             resource_name(environment.prefix, what),

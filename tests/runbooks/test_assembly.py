@@ -110,3 +110,71 @@ def test_a_crash_of_the_app_shows_its_end(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("raise RuntimeError('boom')")
     with pytest.raises(LlmopsError, match="RuntimeError: boom"):
         assembly.synthesize(tmp_path, "local", tmp_path / "out")
+
+
+APP = """
+import os, pathlib
+out = pathlib.Path(os.environ["CDK_OUTDIR"])
+(out / "manifest.json").write_text("{}")
+runs = pathlib.Path("..") / "runs"
+runs.write_text(runs.read_text() + "x" if runs.exists() else "x")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project whose app counts its runs in a file beside the project."""
+    folder = tmp_path / "project"
+    (folder / "inner").mkdir(parents=True)
+    (folder / "app.py").write_text(APP)
+    (folder / "llmops.toml").write_text("a = 1")
+    return folder
+
+
+def runs(project: Path) -> int:
+    return len((project.parent / "runs").read_text())
+
+
+def test_an_unchanged_project_is_synthesized_once(project: Path) -> None:
+    out = project / ".llmops" / "cdk.out"
+    assert assembly.synthesize(project, "local", out)
+    assert not assembly.synthesize(project, "local", out)
+    assert runs(project) == 1
+
+
+@pytest.mark.parametrize("changed", ["llmops.toml", "inner/new.json", "app.py"])
+def test_any_changed_file_of_the_project_is_synthesized_again(project: Path, changed: str) -> None:
+    out = project / ".llmops" / "cdk.out"
+    assembly.synthesize(project, "local", out)
+    file = project / changed
+    file.write_text(file.read_text() + "\n" if file.exists() else "{}")
+    assert assembly.synthesize(project, "local", out)
+    assert runs(project) == 2
+
+
+def test_another_environment_or_an_overridden_setting_is_another_assembly(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = project / ".llmops" / "cdk.out"
+    assembly.synthesize(project, "local", out)
+    assert assembly.synthesize(project, "prod", out)
+    monkeypatch.setenv("LLMOPS_CANARY__PERCENT", "20")
+    assert assembly.synthesize(project, "prod", out)
+
+
+def test_what_running_the_project_leaves_behind_does_not_count(project: Path) -> None:
+    out = project / ".llmops" / "cdk.out"
+    assembly.synthesize(project, "local", out)
+    (project / ".llmops" / "evidence.json").write_text("{}")
+    (project / "__pycache__").mkdir()
+    (project / "__pycache__" / "app.pyc").write_bytes(b"x")
+    assert not assembly.synthesize(project, "local", out)
+
+
+def test_a_synthesis_that_failed_is_no_assembly(project: Path) -> None:
+    out = project / ".llmops" / "cdk.out"
+    assembly.synthesize(project, "local", out)
+    (project / "app.py").write_text("raise RuntimeError('boom')")
+    for _ in range(2):
+        with pytest.raises(LlmopsError, match="boom"):
+            assembly.synthesize(project, "local", out)

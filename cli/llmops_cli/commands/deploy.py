@@ -87,11 +87,12 @@ def lines(done: Deployment) -> list[str]:
 
 
 def synthesize(settings: Environment, project: Path, screen: Screen) -> Path:
-    """The cloud assembly of an environment."""
+    """The cloud assembly of an environment; the last one, if nothing changed since."""
     out = state.folder() / "cdk.out" / settings.name
-    folder = assembly.synthesize(project, settings.name, out)
-    screen.tell(Event("synth", "templates and assets made by the CDK"))
-    return folder
+    made = assembly.synthesize(project, settings.name, out)
+    text = "templates and assets made by the CDK" if made else "unchanged since the last time"
+    screen.tell(Event("synth", text))
+    return out
 
 
 def bring(

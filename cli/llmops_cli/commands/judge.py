@@ -12,6 +12,7 @@ from llmops_cli import judge_tables, options
 from llmops_cli.render import Screen
 from llmops_runbooks import settings
 from llmops_runbooks.errors import UsageError
+from llmops_runbooks.service_tables import Canary
 
 if TYPE_CHECKING:
     from llmops_judge import Policy
@@ -148,7 +149,7 @@ def _policy(file: Path | None, env: str | None) -> tuple[Policy, str, float]:
         return chosen.policy, f"environment {chosen.name}", chosen.canary.percent / 100
     if env is not None:
         raise UsageError("A policy is checked of a FILE or of an environment (--env), not of both.")
-    weight = settings.Canary().percent / 100
+    weight = Canary().percent / 100
     return judge_policy.policy_of(judge_policy.one_file(file)), str(file), weight
 
 
