@@ -52,6 +52,8 @@ class Stack:
     template_url: str
     dependencies: tuple[str, ...]
     assets: tuple[Asset, ...]
+    execution_role: str | None = None
+    """What CloudFormation makes the stack as: the role of `cdk bootstrap`."""
 
     def parameters(self) -> frozenset[str]:
         """The names of the template's own parameters."""
@@ -134,7 +136,12 @@ def _stack(
             need for need in needs if manifest[need]["type"] == "aws:cloudformation:stack"
         ),
         assets=tuple(assets),
+        execution_role=_role(properties.get("cloudFormationExecutionRoleArn")),
     )
+
+
+def _role(arn: str | None) -> str | None:
+    return arn.replace("${AWS::Partition}", "aws") if arn else None
 
 
 def _assets(file: Path, account: str, region: str) -> Iterator[Asset]:

@@ -210,6 +210,16 @@ class World:
         """A JSON object of the bucket."""
         return json.loads(self.aws.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
 
+    @property
+    def last(self) -> Any:
+        """The last call of the record."""
+        return self.record()["calls"][-1]
+
+    @property
+    def judged(self) -> Any:
+        """The requests that the last verdict rests on."""
+        return self.last["verdict"]["requests"]
+
     def record(self) -> dict[str, Any]:
         """gate.json."""
         content: dict[str, Any] = self.get("rollouts/Rollout1/gate.json")

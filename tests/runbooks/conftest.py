@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from llmops_runbooks.manifest import Release
 from llmops_runbooks.memory import MemoryCloud
+from llmops_runbooks.memory.stores import MemoryArtifacts, MemoryRegistry
 from llmops_runbooks.narration import Event
 from llmops_runbooks.publish import publish
 from llmops_runbooks.release import Job
@@ -45,6 +47,28 @@ def project(tmp_path: Path) -> Path:
     write_release(tmp_path, "1.1.0", top_k="3")
     write_release(tmp_path, "1.2.0")
     return tmp_path
+
+
+@pytest.fixture
+def artifacts() -> MemoryArtifacts:
+    """An empty bucket."""
+    return MemoryArtifacts()
+
+
+@pytest.fixture
+def registry() -> MemoryRegistry:
+    """An empty image repository."""
+    return MemoryRegistry("handbook")
+
+
+@pytest.fixture
+def put(project: Path, artifacts: MemoryArtifacts, registry: MemoryRegistry) -> Any:
+    """Publishes a version of the project, into `artifacts` and `registry`."""
+
+    def publish_version(version: str, **options: Any) -> Release:
+        return publish(version, project=project, artifacts=artifacts, registry=registry, **options)
+
+    return publish_version
 
 
 @pytest.fixture

@@ -21,24 +21,6 @@ from llmops_runbooks.serving import environment_of, serving
 OTHER = '{"name": "answer", "passages": 6}\n'
 
 
-@pytest.fixture
-def artifacts() -> MemoryArtifacts:
-    return MemoryArtifacts()
-
-
-@pytest.fixture
-def registry() -> MemoryRegistry:
-    return MemoryRegistry("handbook")
-
-
-@pytest.fixture
-def put(project: Path, artifacts: MemoryArtifacts, registry: MemoryRegistry) -> Any:
-    def publish_version(version: str, **options: Any) -> Release:
-        return publish(version, project=project, artifacts=artifacts, registry=registry, **options)
-
-    return publish_version
-
-
 def write(project: Path, version: str, text: str = "", **files: str) -> Path:
     """A release made from 1.1.0, unless `text` says otherwise, with these files in its bundle."""
     folder = project / "releases" / version

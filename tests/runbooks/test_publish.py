@@ -20,24 +20,6 @@ from llmops_runbooks.memory.stores import MemoryArtifacts, MemoryRegistry
 from llmops_runbooks.publish import publish
 
 
-@pytest.fixture
-def artifacts() -> MemoryArtifacts:
-    return MemoryArtifacts()
-
-
-@pytest.fixture
-def registry() -> MemoryRegistry:
-    return MemoryRegistry("handbook")
-
-
-@pytest.fixture
-def put(project: Path, artifacts: MemoryArtifacts, registry: MemoryRegistry) -> Any:
-    def publish_version(version: str, **options: Any) -> Release:
-        return publish(version, project=project, artifacts=artifacts, registry=registry, **options)
-
-    return publish_version
-
-
 def layer_of(registry: MemoryRegistry, release: Release) -> bytes:
     manifest = json.loads(registry.blobs[release.image])
     return registry.blobs[manifest["layers"][-1]["digest"]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 
 from llm_service.auth import Principal
-from llm_service.errors import ApiError
 from llm_service.evaluations.evaluator import Evaluator
 from llm_service.evaluations.shapes import EvaluationRequest
 from llm_service.jobs.job import Job
@@ -17,7 +16,7 @@ Search = Callable[[SearchRequest], Awaitable[SearchResponse]]
 
 
 def endpoints(chat: Chat, search: Search, evaluator: Evaluator) -> Endpoints:
-    """The endpoints of a service, each as a job's request is carried out."""
+    """The endpoints of a service, each as a job's request is carried out; refusals are raised."""
 
     async def chatted(job: Job) -> tuple[int, bytes]:
         return await chat(job.body, job.principal, {})
@@ -32,21 +31,7 @@ def endpoints(chat: Chat, search: Search, evaluator: Evaluator) -> Endpoints:
         return 200, found.model_dump_json().encode()
 
     return {
-        "/v1/chat/completions": _answering(chatted),
-        "/v1/search": _answering(searched),
-        "/v1/evaluations": _answering(evaluated),
+        "/v1/chat/completions": chatted,
+        "/v1/search": searched,
+        "/v1/evaluations": evaluated,
     }
-
-
-def _answering(
-    perform: Callable[[Job], Awaitable[tuple[int, bytes]]],
-) -> Callable[[Job], Awaitable[tuple[int, bytes]]]:
-    """`perform`, with a refusal as the answer it would be over HTTP."""
-
-    async def answered(job: Job) -> tuple[int, bytes]:
-        try:
-            return await perform(job)
-        except ApiError as error:
-            return error.status, error.body()
-
-    return answered

@@ -5,7 +5,8 @@
 
 A job is begun under a lease: whoever holds it says so again and again, and only the holder may
 write the end. A lease that ran out can be taken by another; one that ran out for the last time
-(`receives`) leaves a job that has failed.
+(`receives`) leaves a job that has failed. A job that is given back may have to wait: nobody begins
+one before its `leased_until`.
 """
 
 from __future__ import annotations
@@ -106,9 +107,11 @@ class Store(Protocol):
         """Whether the lease is still this one; it then lasts `seconds` from now."""
         ...
 
-    async def give_back(self, job_id: str, lease: str, *, counts: bool) -> None:
-        """Queues the job again, if the lease is this one; an attempt that does not count is taken
-        back."""
+    async def give_back(
+        self, job_id: str, lease: str, *, counts: bool, seconds: float = 0.0
+    ) -> None:
+        """Queues the job again, if the lease is this one, to be begun in `seconds` at the
+        earliest; an attempt that does not count is taken back."""
         ...
 
     async def end(self, job_id: str, lease: str, ending: Ending, keep: float) -> bool:

@@ -56,10 +56,13 @@ class MemoryStore:
             self._jobs[job_id] = replace(job, leased_until=self._clock() + seconds)
         return job is not None
 
-    async def give_back(self, job_id: str, lease: str, *, counts: bool) -> None:
+    async def give_back(
+        self, job_id: str, lease: str, *, counts: bool, seconds: float = 0.0
+    ) -> None:
         job = self._held(job_id, lease)
         if job:
-            self._move(job, "queued", lease=None, attempts=job.attempts - (not counts))
+            attempts, until = job.attempts - (not counts), self._clock() + seconds
+            self._move(job, "queued", lease=None, leased_until=until, attempts=attempts)
 
     async def end(self, job_id: str, lease: str, ending: Ending, keep: float) -> bool:
         job = self._held(job_id, lease)
@@ -90,9 +93,7 @@ class MemoryStore:
     def _free(self, job: Job) -> bool:
         """Whether it could be begun."""
         now = self._clock()
-        if job.expires_at <= now:
-            return False
-        return job.status == "queued" or (job.status == "running" and job.leased_until <= now)
+        return job.status in ("queued", "running") and job.leased_until <= now < job.expires_at
 
     def _held(self, job_id: str, lease: str) -> Job | None:
         job = self._jobs.get(job_id)

@@ -49,9 +49,7 @@ extract(epoch FROM finished_at)::float8 AS finished_at,
 CASE WHEN leased_until = '-infinity' THEN 0 ELSE extract(epoch FROM leased_until)::float8 END
     AS leased_until
 """
-FREE = """
-expires_at > now() AND (status = 'queued' OR (status = 'running' AND leased_until <= now()))
-"""
+FREE = "expires_at > now() AND status IN ('queued', 'running') AND leased_until <= now()"
 SECONDS = "make_interval(secs => $3)"
 
 ADD = f"""
@@ -72,8 +70,8 @@ EXTEND = f"""
 UPDATE jobs SET leased_until = now() + {SECONDS} WHERE {HELD} RETURNING id
 """  # noqa: S608
 GIVE_BACK = f"""
-UPDATE jobs SET status = 'queued', lease = NULL, leased_until = '-infinity',
-    attempts = attempts - $3::int
+UPDATE jobs SET status = 'queued', lease = NULL, leased_until = now() + {SECONDS},
+    attempts = attempts - $4::int
 WHERE {HELD} RETURNING id
 """  # noqa: S608
 END = f"""
@@ -130,8 +128,10 @@ class PostgresStore:
     async def extend(self, job_id: str, lease: str, seconds: float) -> bool:
         return bool(await self._row(EXTEND, job_id, lease, seconds))
 
-    async def give_back(self, job_id: str, lease: str, *, counts: bool) -> None:
-        await self._row(GIVE_BACK, job_id, lease, int(not counts))
+    async def give_back(
+        self, job_id: str, lease: str, *, counts: bool, seconds: float = 0.0
+    ) -> None:
+        await self._row(GIVE_BACK, job_id, lease, seconds, int(not counts))
 
     async def end(self, job_id: str, lease: str, ending: Ending, keep: float) -> bool:
         error = json.dumps(ending.error) if ending.error else None

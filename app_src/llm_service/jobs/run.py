@@ -7,6 +7,10 @@ lease decides. What the endpoint answers decides how it ends:
     429, 5xx, a crash     tried again later; `failed` once it was begun `receives` times
     anything else         failed: it would be refused again
 
+A refusal may say with Retry-After when another try is worth it. Until then nobody begins the job,
+yet it waits `visibility` seconds at most: as long as any queue is sure to hide its message, so that
+no receive is spent on a job that has to wait.
+
 A worker that is told to stop gives the job back, and that attempt does not count.
 """
 
@@ -18,16 +22,21 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
+from llm_service.errors import ApiError
 from llm_service.jobs.job import Ending, Job, Store, StoreAway, new_lease
 from llm_service.jobs.settings import JobsSettings
+from llm_service.providers.failures import retry_after
 
 logger = logging.getLogger("llm_service")
 
 Perform = Callable[[Job], Awaitable[tuple[int, bytes]]]
-"""Carries out a job's request for its principal: status and JSON body, as over HTTP."""
+"""Carries out a job's request for its principal: status and JSON body, as over HTTP. A refusal may
+also be raised as ApiError, which can say when to come back."""
 Endpoints = Mapping[str, Perform]
+Hide = Callable[[float], Awaitable[None]]
+"""Nobody else receives the job's message for so many seconds."""
 
 
 class Done(Enum):
@@ -37,10 +46,21 @@ class Done(Enum):
     """The job has ended, is unknown, or has expired: the message is of no use."""
     AGAIN = "again"
     """It is to be received again."""
+    LATER = "later"
+    """It is to be received again, once the time is over for which it was hidden."""
     UNTRIED = "untried"
-    """The store was away, so the job was not begun: this receive should not count."""
+    """The job was not begun, for the store was away or it has to wait: this receive should not
+    count."""
     DEAD = "dead"
     """The job has failed by being begun too often: the queue may bury the message."""
+
+
+class Trial(NamedTuple):
+    """How one try ended; `again`: another may end otherwise, in `after` seconds at the earliest."""
+
+    ending: Ending
+    again: bool = False
+    after: float = 0.0
 
 
 class Runner:
@@ -59,12 +79,13 @@ class Runner:
     async def run(
         self,
         job_id: str,
-        keep_hidden: Callable[[], Awaitable[None]] | None = None,
+        hide: Hide | None = None,
         seconds: float | None = None,
     ) -> Done:
         """Does the job if nobody else has it. Cancelled, it gives the job back.
 
-        keep_hidden: called with every sign of life. seconds: less than the settings' time-out.
+        hide: called with every sign of life, and if the job has to wait. seconds: less than the
+        settings' time-out.
         """
         lease = new_lease()
         most = self._settings.timeout if seconds is None else min(seconds, self._settings.timeout)
@@ -75,55 +96,57 @@ class Runner:
         except StoreAway:
             return Done.UNTRIED
         try:
-            return await self._held(job, lease, keep_hidden, most)
+            return await self._held(job, lease, hide, most)
         except StoreAway:
             return Done.AGAIN
 
-    async def _held(
-        self,
-        job: Job,
-        lease: str,
-        keep_hidden: Callable[[], Awaitable[None]] | None,
-        seconds: float,
-    ) -> Done:
+    async def _held(self, job: Job, lease: str, hide: Hide | None, seconds: float) -> Done:
         if job.attempts > self._settings.receives:
             return await self._end(job, lease, Ending("failed", error=too_often(job.attempts - 1)))
-        living = asyncio.create_task(self._live(job, lease, keep_hidden))
+        living = asyncio.create_task(self._live(job, lease, hide))
         try:
-            ending, again = await self._performed(job, seconds)
+            trial = await self._performed(job, seconds)
         except asyncio.CancelledError:
             with suppress(StoreAway):
                 await self._store.give_back(job.id, lease, counts=False)
             raise
         finally:
             living.cancel()
-        if again and job.attempts < self._settings.receives:
-            await self._store.give_back(job.id, lease, counts=True)
-            return Done.AGAIN
-        return await self._end(job, lease, ending, dead=again)
+        if trial.again and job.attempts < self._settings.receives:
+            return await self._later(job, lease, hide, trial.after)
+        return await self._end(job, lease, trial.ending, dead=trial.again)
 
-    async def _performed(self, job: Job, seconds: float) -> tuple[Ending, bool]:
-        """How it ended, and whether another try may end otherwise."""
+    async def _later(self, job: Job, lease: str, hide: Hide | None, after: float) -> Done:
+        """Gives the job back; nobody begins it, and nobody receives it, before it is time."""
+        seconds = min(after, self._settings.visibility)
+        await self._store.give_back(job.id, lease, counts=True, seconds=seconds)
+        if not seconds:
+            return Done.AGAIN
+        if hide:
+            await hide(seconds)
+        return Done.LATER
+
+    async def _performed(self, job: Job, seconds: float) -> Trial:
         try:
             async with asyncio.timeout(seconds):
                 status, body = await self._endpoints[job.endpoint](job)
+        except ApiError as error:
+            return _refused(error.status, error.body(), retry_after(error.headers) or 0.0)
         except TimeoutError:
-            return Ending("failed", error=_error("The job took too long.", "timeout")), True
+            return Trial(Ending("failed", error=_error("The job took too long.", "timeout")), True)
         except Exception:
             logger.exception("job %s failed", job.id)
-            return Ending("failed", error=_error("The job failed.", "internal_error")), True
+            return Trial(Ending("failed", error=_error("The job failed.", "internal_error")), True)
         if status == 200:
-            return Ending("succeeded", result=body), False
-        return Ending("failed", error=_error_of(status, body)), status == 429 or status >= 500
+            return Trial(Ending("succeeded", result=body))
+        return _refused(status, body)
 
     async def _end(self, job: Job, lease: str, ending: Ending, *, dead: bool = False) -> Done:
         if not await self._store.end(job.id, lease, ending, self._settings.retention):
             logger.warning("job %s was taken up by another: this result is dropped", job.id)
         return Done.DEAD if dead or job.attempts > self._settings.receives else Done.DELETE
 
-    async def _live(
-        self, job: Job, lease: str, keep_hidden: Callable[[], Awaitable[None]] | None
-    ) -> None:
+    async def _live(self, job: Job, lease: str, hide: Hide | None) -> None:
         """Says again and again that the job is under way; a word that does not get through is said
         again at the next beat."""
         while True:
@@ -131,15 +154,15 @@ class Runner:
             with suppress(StoreAway):
                 if not await self._store.extend(job.id, lease, self._settings.lease):
                     return
-            if keep_hidden:
-                await keep_hidden()
+            if hide:
+                await hide(self._settings.visibility)
 
     async def _not_begun(self, job_id: str) -> Done:
         job = await self._store.get(job_id)
         if job is None or job.status == "expired":
             return Done.DELETE
         if not job.ended:
-            return Done.AGAIN
+            return Done.UNTRIED if job.status == "queued" else Done.AGAIN
         dead = job.status == "failed" and job.attempts >= self._settings.receives
         return Done.DEAD if dead else Done.DELETE
 
@@ -147,6 +170,12 @@ class Runner:
 def too_often(attempts: int) -> dict[str, Any]:
     """The error of a job that nobody came to an end with."""
     return _error(f"The job was begun {attempts} times and never finished.", "too_many_attempts")
+
+
+def _refused(status: int, body: bytes, after: float = 0.0) -> Trial:
+    """An answer that is none; what is wrong with the request itself is not tried again."""
+    again = status == 429 or status >= 500
+    return Trial(Ending("failed", error=_error_of(status, body)), again, after)
 
 
 def _error(message: str, code: str) -> dict[str, Any]:

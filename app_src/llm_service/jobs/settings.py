@@ -4,7 +4,8 @@
     JOBS_ENDPOINT_URL          of SQS, if it is not AWS's                            none
     JOBS_CAPACITY              jobs that may wait in this process                    1000
     JOBS_CONCURRENCY           jobs that one process runs at once                    4
-    JOBS_VISIBILITY_SECONDS    after which an abandoned job is taken up again        60
+    JOBS_VISIBILITY_SECONDS    after which an abandoned job is taken up again; the   60
+                               longest that a Retry-After is followed
     JOBS_RECEIVES              how often a job is begun before it has failed         3
     JOBS_TIMEOUT_SECONDS       for one job                                           600
     JOBS_RETENTION_HOURS       that a result is kept                                 24

@@ -3,8 +3,8 @@
 A message stays hidden as long as its job shows signs of life. When it is told to stop, the worker
 receives nothing more, gives jobs under way GRACE seconds to finish, and returns the rest to the
 queue at once: another worker begins them again. What it returns unfinished, and what it received
-while the store was away, is queued anew: SQS counts receives, and a job must not end with the dead
-letters because of a deployment or of an hour without a database.
+while the store was away or the job had to wait, is queued anew: SQS counts receives, and a job must
+not end with the dead letters because of a deployment or of an hour without a database.
 """
 
 from __future__ import annotations
@@ -92,11 +92,11 @@ class Worker:
         task.add_done_callback(self._under_way.discard)
 
     async def _do(self, message: Message) -> None:
-        async def keep_hidden() -> None:
-            await self._queue.hide(message, self._settings.visibility)
+        async def hide(seconds: float) -> None:
+            await self._queue.hide(message, max(seconds, self._pause(message)))
 
         try:
-            done = await self._runner.run(message.job_id, keep_hidden)
+            done = await self._runner.run(message.job_id, hide)
         except asyncio.CancelledError:
             with suppress(asyncio.CancelledError):
                 await self._queue.give_back(message)
@@ -111,6 +111,8 @@ class Worker:
                 await self._queue.give_back(message, PAUSE)
             case Done.AGAIN:
                 await self._queue.hide(message, self._pause(message))
+            case Done.LATER:
+                pass
             case Done.DEAD:
                 await self._queue.hide(message, 0)
 

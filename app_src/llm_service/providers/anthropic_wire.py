@@ -20,30 +20,23 @@ import msgspec
 from llm_service.calls import (
     Call,
     Delta,
-    End,
     Event,
     FinishReason,
     Message,
     ProviderError,
     Reply,
-    ToolCall,
     Usage,
 )
+from llm_service.providers import blocks
+from llm_service.providers.blocks import Gathered, call_of, reason_of
 from llm_service.providers.failures import failure, of_name
 from llm_service.providers.sse import Splitter, TooLong
-from llm_service.providers.wire import arguments_object, decided, read, whole_calls
+from llm_service.providers.wire import arguments_object, read
 
 MAX_TOKENS = 4096
 """The most tokens of an answer where nobody says: what every model of Anthropic's can write."""
 
-REASONS: dict[str, FinishReason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-}
+REASONS: dict[str, FinishReason] = {**blocks.REASONS, "refusal": "content_filter"}
 """https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons; `pause_turn` only
 comes with tools that run at Anthropic's, which are never asked for."""
 
@@ -110,7 +103,7 @@ class AnthropicWire:
         said: dict[str, Any] = {
             "model": call.model,
             "max_tokens": self._max_tokens if call.max_tokens is None else call.max_tokens,
-            "messages": messages(call.messages),
+            "messages": blocks.turns(call.messages, _blocks),
         }
         system = system_of(call.messages)
         if system:
@@ -130,51 +123,28 @@ class AnthropicWire:
         if answer.content is None:
             raise failure("malformed", self._name)
         calls = [
-            ToolCall(block.id, block.name, bytes(block.input).decode())
+            call_of(block.id, block.name, block.input, self._name)
             for block in answer.content
             if block.type == "tool_use"
         ]
-        reason = decided(self.reason(answer.stop_reason), bool(calls))
-        return Reply(
-            text="".join(block.text for block in answer.content if block.type == "text"),
-            finish_reason=reason,
-            usage=_usage(answer.usage or _Usage()),
-            tool_calls=whole_calls(calls, reason) if calls else (),
-        )
+        texts = [block.text for block in answer.content if block.type == "text"]
+        reason = reason_of(REASONS, answer.stop_reason, self._name)
+        return blocks.reply_of(texts, calls, reason, _usage(answer.usage or _Usage()))
 
     def reader(self) -> AnthropicReader:
         """See `Wire`."""
-        return AnthropicReader(self, self._name)
-
-    def reason(self, word: str | None) -> FinishReason:
-        """What `word` stands for; a word that nobody knows is no end of an answer."""
-        if word not in REASONS:
-            raise failure("malformed", self._name)
-        return REASONS[word]
+        return AnthropicReader(self._name)
 
 
 class AnthropicReader:
     """Reads one stream of events. Text goes out as it comes, tool calls once they are complete."""
 
-    __slots__ = (
-        "_began",
-        "_begun",
-        "_calls",
-        "_name",
-        "_reason",
-        "_splitter",
-        "_usage",
-        "_wire",
-        "done",
-    )
+    __slots__ = ("_gathered", "_name", "_splitter", "_usage", "done")
 
-    def __init__(self, wire: AnthropicWire, name: str) -> None:
-        self._wire, self._name, self._splitter = wire, name, Splitter()
-        self._begun: dict[int, tuple[_Block, list[str]]] = {}
-        self._calls: list[ToolCall] = []
-        self._reason: FinishReason | None = None
-        self._usage = _Usage()
-        self._began = self.done = False
+    def __init__(self, name: str) -> None:
+        self._name, self._splitter = name, Splitter()
+        self._gathered, self._usage = Gathered(), _Usage()
+        self.done = False
 
     def push(self, chunk: bytes) -> list[Event]:
         """See `Reader`."""
@@ -196,15 +166,10 @@ class AnthropicReader:
         except ProviderError as error:
             if error.kind != "malformed":
                 raise
-        if self._reason is None:
-            raise failure("truncated" if self._began else "malformed", self._name)
-        reason = decided(self._reason, bool(self._calls))
-        events.extend(Delta(tool_call=call) for call in whole_calls(self._calls, reason))
-        events.append(End(finish_reason=reason, usage=_usage(self._usage)))
-        return events
+        return events + self._gathered.end(_usage(self._usage), self._name)
 
     def _take(self, event: _Event, events: list[Event]) -> None:
-        self._began = True
+        self._gathered.began = True
         if self.done:
             return
         match event.type:
@@ -213,13 +178,14 @@ class AnthropicReader:
             case "content_block_start" if event.content_block is not None:
                 self._begin(event.index, event.content_block, events)
             case "content_block_stop":
-                self._finish(event.index)
+                self._gathered.stop(event.index)
             case "message_start" if event.message is not None:
                 self._count(event.message.usage)
             case "message_delta":
                 self._count(event.usage)
                 if event.delta is not None and event.delta.stop_reason is not None:
-                    self._reason = self._wire.reason(event.delta.stop_reason)
+                    word = event.delta.stop_reason
+                    self._gathered.reason = reason_of(REASONS, word, self._name)
             case "message_stop":
                 self.done = True
             case "error":
@@ -231,21 +197,15 @@ class AnthropicReader:
             return
         if event.delta.text:
             events.append(Delta(event.delta.text))
-        elif event.delta.partial_json and event.index in self._begun:
-            self._begun[event.index][1].append(event.delta.partial_json)
+        elif event.delta.partial_json:
+            self._gathered.add(event.index, event.delta.partial_json)
 
     def _begin(self, index: int, block: _Block, events: list[Event]) -> None:
         if block.type == "tool_use":
-            self._begun[index] = (block, [])
+            call = call_of(block.id, block.name, block.input, self._name)
+            self._gathered.begin(index, call)
         elif block.type == "text" and block.text:
             events.append(Delta(block.text))
-
-    def _finish(self, index: int) -> None:
-        """A tool call without a piece of input has the input it began with: `{}`."""
-        if index in self._begun:
-            block, pieces = self._begun.pop(index)
-            arguments = "".join(pieces) or bytes(block.input).decode()
-            self._calls.append(ToolCall(block.id, block.name, arguments))
 
     def _count(self, usage: _Usage | None) -> None:
         """Takes the counts that `usage` tells: they are sums, so the last one counts."""
@@ -261,43 +221,28 @@ def system_of(said: Sequence[Message]) -> str:
     return "\n\n".join(text for text in texts if text)
 
 
-def messages(said: Sequence[Message]) -> list[dict[str, Any]]:
-    """The conversation as blocks; what follows in the same role is one message."""
-    turns: list[dict[str, Any]] = []
-    for message in said:
-        blocks = _blocks(message)
-        role = "assistant" if message.role == "assistant" else "user"
-        if message.role == "system" or not blocks:
-            continue
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += blocks
-        else:
-            turns.append({"role": role, "content": blocks})
-    return turns
-
-
 def _blocks(message: Message) -> list[dict[str, Any]]:
     """The blocks of a message; texts of nothing but white space are refused, and left out."""
     if message.role == "tool":
         result = {"type": "tool_result", "tool_use_id": message.tool_call_id}
         return [{**result, "content": message.content}]
     text = message.content
-    blocks: list[dict[str, Any]] = [{"type": "text", "text": text}] if text.strip() else []
+    found: list[dict[str, Any]] = [{"type": "text", "text": text}] if text.strip() else []
     for call in message.tool_calls:
         asked = arguments_object(call.arguments)
-        blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": asked})
-    return blocks
+        found.append({"type": "tool_use", "id": call.id, "name": call.name, "input": asked})
+    return found
 
 
 def _add_parameters(said: dict[str, Any], call: Call) -> None:
     if call.temperature is not None:
-        said["temperature"] = min(call.temperature, 1.0)
+        said["temperature"] = blocks.temperature_of(call)
     if call.top_p is not None:
         said["top_p"] = call.top_p
-    stop = [text for text in call.stop if text.strip()]
+    stop = blocks.stops_of(call)
     if stop:
         said["stop_sequences"] = stop
-    schema = schema_of(call)
+    schema = blocks.schema_of(call)
     if schema is not None:
         said["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
     if call.tools:
@@ -305,20 +250,12 @@ def _add_parameters(said: dict[str, Any], call: Call) -> None:
             {
                 "name": tool.name,
                 "description": tool.description,
-                "input_schema": tool.parameters or {"type": "object", "properties": {}},
+                "input_schema": blocks.parameters_of(tool),
             }
             for tool in call.tools
         ]
         if call.tool_choice is not None:
             said["tool_choice"] = _choice(call.tool_choice)
-
-
-def schema_of(call: Call) -> Any:
-    """The JSON Schema that `response_format` asks for (OpenAI's field), if it asks for one."""
-    if call.response_format is None or call.response_format.get("type") != "json_schema":
-        return None
-    asked = call.response_format.get("json_schema")
-    return asked.get("schema") if isinstance(asked, dict) else None
 
 
 def _choice(choice: str) -> dict[str, str]:
@@ -327,7 +264,9 @@ def _choice(choice: str) -> dict[str, str]:
 
 
 def _usage(usage: _Usage) -> Usage:
-    """Anthropic counts what is read from and written to its cache apart from `input_tokens`."""
-    cached = usage.cache_read_input_tokens or 0
-    read_tokens = (usage.input_tokens or 0) + cached + (usage.cache_creation_input_tokens or 0)
-    return Usage(read_tokens, usage.output_tokens or 0, cached)
+    return blocks.usage_of(
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_read_input_tokens,
+        usage.cache_creation_input_tokens,
+    )

@@ -10,7 +10,6 @@ they are not offered, unless the conversation already used some: Bedrock wants t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -18,24 +17,21 @@ import msgspec
 from llm_service.calls import (
     Call,
     Delta,
-    End,
     Event,
     FinishReason,
     Message,
     Reply,
+    Tool,
     ToolCall,
     Usage,
 )
-from llm_service.providers.anthropic_wire import schema_of
+from llm_service.providers import blocks
+from llm_service.providers.blocks import Gathered, call_of, reason_of
 from llm_service.providers.failures import failure, of_name
-from llm_service.providers.wire import arguments_object, decided, read, whole_calls
+from llm_service.providers.wire import arguments_object, read
 
 REASONS: dict[str, FinishReason] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
+    **blocks.REASONS,
     "content_filtered": "content_filter",
     "guardrail_intervened": "content_filter",
 }
@@ -139,7 +135,7 @@ class BedrockWire:
 
     def body(self, call: Call, stream: bool) -> bytes:
         """See `Wire`; both operations take the same body."""
-        said: dict[str, Any] = {"messages": messages(call.messages)}
+        said: dict[str, Any] = {"messages": blocks.turns(call.messages, _blocks)}
         system = [
             {"text": message.content}
             for message in call.messages
@@ -153,7 +149,7 @@ class BedrockWire:
         tools = _tools(call)
         if tools is not None:
             said["toolConfig"] = tools
-        schema = schema_of(call)
+        schema = blocks.schema_of(call)
         if schema is not None:
             text = _encoder.encode(schema).decode()
             structure = {"jsonSchema": {"schema": text}}
@@ -167,51 +163,29 @@ class BedrockWire:
         if message is None or message.content is None:
             raise failure("malformed", self._name)
         calls = [
-            ToolCall(used.toolUseId, used.name, bytes(used.input).decode())
+            call_of(used.toolUseId, used.name, used.input, self._name)
             for block in message.content
             if (used := block.toolUse) is not None
         ]
-        reason = decided(self.reason(answer.stopReason), bool(calls))
-        return Reply(
-            text="".join(block.text for block in message.content),
-            finish_reason=reason,
-            usage=_usage(answer.usage),
-            tool_calls=whole_calls(calls, reason) if calls else (),
-        )
+        texts = [block.text for block in message.content]
+        reason = reason_of(REASONS, answer.stopReason, self._name)
+        return blocks.reply_of(texts, calls, reason, _usage(answer.usage))
 
     def reader(self) -> BedrockReader:
         """See `Wire`."""
         return BedrockReader(self, self._name)
 
-    def reason(self, word: str | None) -> FinishReason:
-        """What `word` stands for; a word that nobody knows is no end of an answer."""
-        if word not in REASONS:
-            raise failure("malformed", self._name)
-        return REASONS[word]
-
 
 class BedrockReader:
     """Reads one event stream. Text goes out as it comes, tool calls once they are complete."""
 
-    __slots__ = (
-        "_began",
-        "_begun",
-        "_calls",
-        "_frames",
-        "_name",
-        "_reason",
-        "_usage",
-        "_wire",
-        "done",
-    )
+    __slots__ = ("_frames", "_gathered", "_name", "_usage", "_wire", "done")
 
     def __init__(self, wire: BedrockWire, name: str) -> None:
         self._wire, self._name, self._frames = wire, name, wire.frames()
-        self._begun: dict[int, tuple[_ToolPiece, list[str]]] = {}
-        self._calls: list[ToolCall] = []
-        self._reason: FinishReason | None = None
+        self._gathered = Gathered()
         self._usage: _Usage | None = None
-        self._began = self.done = False
+        self.done = False
 
     def push(self, chunk: bytes) -> list[Event]:
         """See `Reader`."""
@@ -228,15 +202,10 @@ class BedrockReader:
 
     def end(self) -> list[Event]:
         """See `Reader`."""
-        if self._reason is None:
-            raise failure("truncated" if self._began else "malformed", self._name)
-        reason = decided(self._reason, bool(self._calls))
-        events: list[Event] = [Delta(tool_call=call) for call in whole_calls(self._calls, reason)]
-        events.append(End(finish_reason=reason, usage=_usage(self._usage)))
-        return events
+        return self._gathered.end(_usage(self._usage), self._name)
 
     def _take(self, frame: Framed, events: list[Event]) -> None:
-        self._began = True
+        self._gathered.began = True
         if self.done:
             return
         headers = frame.headers
@@ -249,40 +218,21 @@ class BedrockReader:
             case "contentBlockDelta" if event.delta is not None:
                 self._take_delta(index, event.delta, events)
             case "contentBlockStart" if event.start is not None and event.start.toolUse is not None:
-                self._begun[index] = (event.start.toolUse, [])
+                used = event.start.toolUse
+                self._gathered.begin(index, ToolCall(used.toolUseId, used.name, "{}"))
             case "contentBlockStop":
-                self._finish(index)
+                self._gathered.stop(index)
             case "messageStop":
-                self._reason = self._wire.reason(event.stopReason)
+                self._gathered.reason = reason_of(REASONS, event.stopReason, self._name)
             case "metadata":
                 self._usage = event.usage
-                self.done = self._reason is not None
+                self.done = self._gathered.reason is not None
 
     def _take_delta(self, index: int, delta: _Piece, events: list[Event]) -> None:
         if delta.text:
             events.append(Delta(delta.text))
-        elif delta.toolUse is not None and index in self._begun:
-            self._begun[index][1].append(delta.toolUse.input)
-
-    def _finish(self, index: int) -> None:
-        if index in self._begun:
-            begun, pieces = self._begun.pop(index)
-            self._calls.append(ToolCall(begun.toolUseId, begun.name, "".join(pieces) or "{}"))
-
-
-def messages(said: Sequence[Message]) -> list[dict[str, Any]]:
-    """The conversation as blocks; what follows in the same role is one message."""
-    turns: list[dict[str, Any]] = []
-    for message in said:
-        blocks = _blocks(message)
-        role = "assistant" if message.role == "assistant" else "user"
-        if message.role == "system" or not blocks:
-            continue
-        if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += blocks
-        else:
-            turns.append({"role": role, "content": blocks})
-    return turns
+        elif delta.toolUse is not None:
+            self._gathered.add(index, delta.toolUse.input)
 
 
 def _blocks(message: Message) -> list[dict[str, Any]]:
@@ -290,21 +240,19 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
         content = [{"text": message.content}] if message.content.strip() else []
         return [{"toolResult": {"toolUseId": message.tool_call_id, "content": content}}]
     text = message.content
-    blocks: list[dict[str, Any]] = [{"text": text}] if text.strip() else []
+    found: list[dict[str, Any]] = [{"text": text}] if text.strip() else []
     for call in message.tool_calls:
         asked = arguments_object(call.arguments)
-        blocks.append({"toolUse": {"toolUseId": call.id, "name": call.name, "input": asked}})
-    return blocks
+        found.append({"toolUse": {"toolUseId": call.id, "name": call.name, "input": asked}})
+    return found
 
 
 def _inference(call: Call) -> list[tuple[str, Any]]:
-    stop = [text for text in call.stop if text.strip()]
-    temperature = None if call.temperature is None else min(call.temperature, 1.0)
     found = [
         ("maxTokens", call.max_tokens),
-        ("temperature", temperature),
+        ("temperature", blocks.temperature_of(call)),
         ("topP", call.top_p),
-        ("stopSequences", stop or None),
+        ("stopSequences", blocks.stops_of(call) or None),
     ]
     return [(key, value) for key, value in found if value is not None]
 
@@ -320,18 +268,22 @@ def _tools(call: Call) -> dict[str, Any] | None:
     return config
 
 
-def _tool(tool: Any) -> dict[str, Any]:
-    schema = tool.parameters or {"type": "object", "properties": {}}
-    spec = {"name": tool.name, "inputSchema": {"json": schema}}
+def _tool(tool: Tool) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "name": tool.name,
+        "inputSchema": {"json": blocks.parameters_of(tool)},
+    }
     if tool.description:
         spec["description"] = tool.description
     return {"toolSpec": spec}
 
 
 def _usage(usage: _Usage | None) -> Usage:
-    """Bedrock counts what is read from and written to a cache apart from `inputTokens`."""
     if usage is None:
         return Usage()
-    cached = usage.cacheReadInputTokens or 0
-    read_tokens = usage.inputTokens + cached + (usage.cacheWriteInputTokens or 0)
-    return Usage(read_tokens, usage.outputTokens, cached)
+    return blocks.usage_of(
+        usage.inputTokens,
+        usage.outputTokens,
+        usage.cacheReadInputTokens,
+        usage.cacheWriteInputTokens,
+    )

@@ -49,6 +49,7 @@ class CloudFormationStacks:
             ChangeSetType=kind,
             TemplateURL=stack.template_url,
             Capabilities=CAPABILITIES,
+            **({"RoleARN": stack.execution_role} if stack.execution_role else {}),
             Parameters=[
                 {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
             ],

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from valkey_server import ValkeyServer
+from postgres_database import connected
 
 from llm_service.cache import Cache
 from llm_service.cache.postgres import PostgresLike, PostgresStore, Tables
 from llm_service.cache.valkey import ValkeyLike, ValkeyStore
 from llm_service.database import Postgres
 from llm_service.limits.link import Valkey
-from llm_service.settings import Database
-
-_numbers = itertools.count()
 
 
 class Words:
@@ -43,38 +39,11 @@ def embedder() -> Words:
     return Words()
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    """The server of these tests."""
-    running = ValkeyServer(tmp_path_factory.mktemp("valkey"))
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-async def valkey(server: ValkeyServer) -> AsyncIterator[Valkey]:
-    """A connection to it, with keys of this test's own."""
-    link = Valkey(server.url, f"test{next(_numbers)}:")
-    yield link
-    await link.close()
-
-
 @pytest.fixture
 async def database(where: dict[str, str]) -> AsyncIterator[Postgres]:
     """A connection to a database of this test's own."""
-    settings = Database(
-        host=where["DATABASE_HOST"],
-        port=int(where["DATABASE_PORT"]),
-        name=where["DATABASE_NAME"],
-        user=where["DATABASE_USER"],
-        password="unused",
-        sslmode="prefer",
-    )
-    postgres = Postgres(settings, ())
-    assert await postgres.connect()
-    yield postgres
-    await postgres.close()
+    async with connected(where) as postgres:
+        yield postgres
 
 
 @pytest.fixture(params=["valkey", "postgres"])

@@ -102,13 +102,17 @@ def test_users_share_only_where_the_feature_says_so(task: Task) -> None:
 
 
 def test_tasks_of_one_release_share_and_those_of_another_do_not(
-    task: Task, server: ValkeyServer
+    task: Task, valkey_server: ValkeyServer
 ) -> None:
-    more = {"VALKEY_URL": server.url, "SERVICE_NAME": "shared-cache", "CACHE_TIMEOUT_MS": "2000"}
+    more = {
+        "VALKEY_URL": valkey_server.url,
+        "SERVICE_NAME": "shared-cache",
+        "CACHE_TIMEOUT_MS": "2000",
+    }
     one, two = (task("feature", number, RELEASE="1.0.0-aaaaaaaa", **more) for number in range(2))
     other = task("feature", 2, RELEASE="1.0.1-bbbbbbbb", **more)
     assert ask(one)[0] == "miss"
-    with valkey.Valkey.from_url(server.url) as store:
+    with valkey.Valkey.from_url(valkey_server.url) as store:
         until(lambda: store.keys("llmops:shared-cache:*answer:*"))
     assert ask(two)[0] == "exact"
     assert ask(other)[0] == "miss"

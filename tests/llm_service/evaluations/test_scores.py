@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from llm_service.evaluations import scores
 from llm_service.evaluations.rules import ruling
+from llmops_runbooks import eval_score
 
 
 def official_f1(prediction: str, gold: str) -> float:
@@ -39,6 +40,20 @@ WORDS = st.lists(st.sampled_from(["the", "a", "25", "cups", "of", "Tea,", "tea",
 def test_f1_is_the_official_one(answer: list[str], reference: list[str]) -> None:
     said, wanted = " ".join(answer), " ".join(reference)
     assert scores.f1(said, wanted) == pytest.approx(official_f1(said, wanted))
+
+
+PHRASES = st.one_of(st.text(), WORDS.map(" ".join))
+
+
+@given(PHRASES, PHRASES)
+def test_the_kits_own_ruler_says_the_same(answer: str, reference: str) -> None:
+    """Twice on purpose: a release must not be measured by what it brings along."""
+    for ours, kits in (
+        (scores.exact, eval_score.exact),
+        (scores.f1, eval_score.f1),
+        (scores.contained, eval_score.contained),
+    ):
+        assert ours(answer, reference) == kits(answer, reference)
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from llm_service import sample
 from llm_service.jobs import process
@@ -183,28 +182,9 @@ def test_a_job_is_not_shown_to_another_principal(jobs: Client) -> None:
     assert Client(jobs.url, "bob").get(taken).status == 404
 
 
-@pytest.fixture(scope="module")
-def moto_url() -> Iterator[str]:
-    """AWS on a free port."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def variables(
-    moto_url: str, where: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> dict[str, str]:
+def variables(moto_url: str, where: dict[str, str], account: dict[str, str]) -> dict[str, str]:
     """What a service with a queue and its workers are started with."""
-    account = {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "eu-central-1",
-    }
-    for name, value in account.items():
-        monkeypatch.setenv(name, value)
     sqs = boto3.client("sqs", endpoint_url=moto_url)
     url = sqs.create_queue(QueueName=f"jobs-{where['DATABASE_NAME']}")["QueueUrl"]
     return {

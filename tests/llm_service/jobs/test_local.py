@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
+from waiting import until
 
 from llm_service.auth import ANONYMOUS
 from llm_service.environ import SettingsError
@@ -14,8 +14,6 @@ from llm_service.jobs.job import Job
 from llm_service.jobs.jobs import Jobs
 from llm_service.jobs.memory import MemoryStore
 from llm_service.jobs.settings import JobsSettings, from_environ
-
-DEADLINE = 10.0
 
 
 class Ticks:
@@ -44,11 +42,12 @@ async def submit(jobs: Jobs) -> Job:
     return await jobs.submit("/v1/search", b"{}", ANONYMOUS, metadata={})
 
 
-async def until(jobs: Jobs, job: Job, status: str) -> None:
-    end = time.monotonic() + DEADLINE
-    while (await jobs.store.get(job.id)).status != status:  # type: ignore[union-attr]
-        assert time.monotonic() < end, f"the job never was {status}"
-        await asyncio.sleep(0.005)
+async def until_it_is(jobs: Jobs, job: Job, status: str) -> None:
+    async def so() -> bool:
+        found = await jobs.store.get(job.id)
+        return found is not None and found.status == status
+
+    await until(so, f"the job never was {status}")
 
 
 async def test_when_as_many_wait_as_may_the_next_is_429_with_a_time_to_come_back() -> None:
@@ -61,8 +60,8 @@ async def test_when_as_many_wait_as_may_the_next_is_429_with_a_time_to_come_back
     jobs.start()
     gate.open.set()
     for job in made:
-        await until(jobs, job, "succeeded")
-    await until(jobs, await submit(jobs), "succeeded")
+        await until_it_is(jobs, job, "succeeded")
+    await until_it_is(jobs, await submit(jobs), "succeeded")
     await jobs.close()
     assert jobs.state() == {"queue": "in-process", "queued": 0}
 
@@ -73,11 +72,13 @@ async def test_trouble_is_found_again_by_looking_into_the_store() -> None:
     jobs = Jobs(JobsSettings(), {"/v1/search": gate}, sleep=ticks.sleep)
     jobs.start()
     job = await submit(jobs)
-    end = time.monotonic() + DEADLINE
-    while (await jobs.store.get(job.id)).status != "succeeded":  # type: ignore[union-attr]
-        assert time.monotonic() < end
+
+    async def done() -> bool:
         ticks.queue.put_nowait(None)
-        await asyncio.sleep(0.005)
+        found = await jobs.store.get(job.id)
+        return found is not None and found.status == "succeeded"
+
+    await until(done, "the job was never tried again")
     assert gate.done == [job.id, job.id]
     await jobs.close()
 
@@ -87,7 +88,7 @@ async def test_a_service_that_stops_puts_its_jobs_back() -> None:
     jobs = Jobs(JobsSettings(), {"/v1/search": gate})
     jobs.start()
     job = await submit(jobs)
-    await until(jobs, job, "running")
+    await until_it_is(jobs, job, "running")
     await jobs.close()
     back = await jobs.store.get(job.id)
     assert back is not None and (back.status, back.attempts) == ("queued", 0)
@@ -140,8 +141,9 @@ async def test_what_has_had_its_time_is_swept() -> None:
     jobs = Jobs(JobsSettings(retention=0.0), {}, sleep=ticks.sleep)
     job = await submit(jobs)
     jobs.start()
-    end = time.monotonic() + DEADLINE
-    while await jobs.store.get(job.id) is not None:
-        assert time.monotonic() < end
-        await asyncio.sleep(0.005)
+
+    async def forgotten() -> bool:
+        return await jobs.store.get(job.id) is None
+
+    await until(forgotten, "the job was never forgotten")
     await jobs.close()

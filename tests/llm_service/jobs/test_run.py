@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from postgres_database import connected
+from waiting import until
 
 from llm_service.auth import Principal
-from llm_service.database import Postgres
+from llm_service.errors import ApiError
 from llm_service.jobs import postgres as jobs_postgres
 from llm_service.jobs.consumer import consumed
 from llm_service.jobs.job import Ending, Job, Store, StoreAway
@@ -18,7 +20,6 @@ from llm_service.jobs.jobs import Jobs
 from llm_service.jobs.memory import MemoryStore
 from llm_service.jobs.run import Done, Runner
 from llm_service.jobs.settings import JobsSettings
-from llm_service.settings import Database
 
 WHO = Principal("alice", requests_per_minute=7)
 SETTINGS = JobsSettings(visibility=60, receives=3)
@@ -57,19 +58,8 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     if request.param == "memory":
         yield MemoryStore()
         return
-    where = request.getfixturevalue("where")
-    database = Database(
-        where["DATABASE_HOST"],
-        int(where["DATABASE_PORT"]),
-        where["DATABASE_NAME"],
-        "postgres",
-        "unused",
-        "prefer",
-    )
-    postgres = Postgres(database, (jobs_postgres.CREATE,))
-    assert await postgres.connect()
-    yield jobs_postgres.PostgresStore(postgres)
-    await postgres.close()
+    async with connected(request.getfixturevalue("where"), jobs_postgres.CREATE) as postgres:
+        yield jobs_postgres.PostgresStore(postgres)
 
 
 def jobs_of(store: Store, settings: JobsSettings = SETTINGS) -> Jobs:
@@ -148,6 +138,45 @@ async def test_trouble_that_passes_leaves_a_job_that_succeeded(store: Store) -> 
     assert (await found(store, job)).status == "succeeded"
 
 
+def busy(seconds: str) -> ApiError:
+    """A refusal that says when to come back."""
+    return ApiError(429, "Later.", code="rate_limited", headers={"retry-after": seconds})
+
+
+@pytest.mark.parametrize(("said", "waits"), [("30", 30.0), ("86400", SETTINGS.visibility)])
+async def test_a_job_waits_as_long_as_it_was_told_but_not_for_ever(
+    store: Store, said: str, waits: float
+) -> None:
+    job, endpoint, hidden = await submit(store), Endpoint(busy(said)), asyncio.Queue[float]()
+    doing = runner(store, endpoint)
+    assert await doing.run(job.id, hidden.put) is Done.LATER
+    assert hidden.get_nowait() == waits and hidden.empty()
+    assert await store.waiting(10) == []
+    assert await doing.run(job.id) is Done.UNTRIED
+    waiting = await found(store, job)
+    assert (waiting.status, waiting.attempts, len(endpoint.jobs)) == ("queued", 1, 1)
+
+
+async def test_a_job_that_has_waited_is_begun_again(store: Store) -> None:
+    job, endpoint = await submit(store), Endpoint(busy("0.05"), OK)
+    assert await runner(store, endpoint).run(job.id) is Done.LATER
+
+    async def due() -> bool:
+        return await store.waiting(10) == [job.id]
+
+    await until(due, "the job waited for ever")
+    assert await runner(store, endpoint).run(job.id) is Done.DELETE
+    assert (await found(store, job)).status == "succeeded"
+
+
+async def test_a_last_refusal_is_the_jobs_error_whatever_it_says_of_later(store: Store) -> None:
+    job = await submit(store)
+    once = JobsSettings(visibility=60, receives=1)
+    assert await runner(store, Endpoint(busy("30")), once).run(job.id) is Done.DEAD
+    error = (await found(store, job)).error
+    assert error and (error["code"], error["status"]) == ("rate_limited", 429)
+
+
 async def test_a_job_that_takes_too_long_is_trouble(store: Store) -> None:
     job = await submit(store)
     assert await runner(store, Hanging()).run(job.id, seconds=0.01) is Done.AGAIN
@@ -188,20 +217,17 @@ async def test_a_job_under_way_elsewhere_is_left_alone(store: Store) -> None:
 
 async def test_signs_of_life_keep_the_lease_and_the_message(store: Store) -> None:
     job, hanging = await submit(store), Hanging()
-    beats, hidden = asyncio.Queue[None](), asyncio.Queue[None]()
+    beats, hidden = asyncio.Queue[None](), asyncio.Queue[float]()
 
     async def sleep(_: float) -> None:
         await beats.get()
 
-    async def keep_hidden() -> None:
-        hidden.put_nowait(None)
-
-    doing = runner(store, hanging, sleep=sleep).run(job.id, keep_hidden)
+    doing = runner(store, hanging, sleep=sleep).run(job.id, hidden.put)
     task = asyncio.create_task(doing)
     await hanging.begun.wait()
     before = (await found(store, job)).leased_until
     beats.put_nowait(None)
-    await hidden.get()
+    assert await hidden.get() == SETTINGS.visibility
     assert (await found(store, job)).leased_until > before
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -227,8 +253,6 @@ async def test_a_fourth_delivery_of_a_job_that_kills_its_worker_is_not_begun(sto
 async def test_the_same_key_gives_the_same_job_and_another_request_is_refused(
     store: Store,
 ) -> None:
-    from llm_service.errors import ApiError
-
     first = await submit(store, key="k")
     assert (await submit(store, key="k")).id == first.id
     assert (await submit(store, key="k", principal=Principal("bob"))).id != first.id

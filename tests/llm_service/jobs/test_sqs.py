@@ -9,14 +9,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from postgres_database import connected
+from waiting import until
 
 from llm_service.auth import Principal
 from llm_service.database import Postgres
@@ -28,28 +29,13 @@ from llm_service.jobs.jobs import Jobs
 from llm_service.jobs.run import Endpoints
 from llm_service.jobs.settings import JobsSettings
 from llm_service.jobs.worker import Worker, until_signalled
-from llm_service.settings import Database
 
 WHO = Principal("alice")
-DEADLINE = 20.0
 QUICK = {"VisibilityTimeout": "1"}
 
 
-@pytest.fixture(scope="module")
-def moto_url() -> Iterator[str]:
-    """AWS on a free port."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqs, "LONG_POLL", 1)
 
 
@@ -69,7 +55,7 @@ class Queues:
 
 
 @pytest.fixture
-def queues(moto_url: str, credentials: None, request: pytest.FixtureRequest) -> Queues:
+def queues(moto_url: str, account: dict[str, str], request: pytest.FixtureRequest) -> Queues:
     """Both queues, of this test's own; three receives, then dead."""
     client = boto3.client("sqs", endpoint_url=moto_url, region_name="eu-central-1")
     name = f"q{abs(hash(request.node.name))}"
@@ -85,18 +71,8 @@ def queues(moto_url: str, credentials: None, request: pytest.FixtureRequest) -> 
 @pytest.fixture
 async def postgres(where: dict[str, str]) -> AsyncIterator[Postgres]:
     """The test's database with the table of jobs."""
-    database = Database(
-        where["DATABASE_HOST"],
-        int(where["DATABASE_PORT"]),
-        where["DATABASE_NAME"],
-        "postgres",
-        "unused",
-        "prefer",
-    )
-    connected = Postgres(database, (jobs_postgres.CREATE,))
-    assert await connected.connect()
-    yield connected
-    await connected.close()
+    async with connected(where, jobs_postgres.CREATE) as database:
+        yield database
 
 
 @pytest.fixture
@@ -115,13 +91,6 @@ def make(queues: Queues, moto_url: str, postgres: Postgres) -> Callable[..., Job
 async def submit(jobs: Jobs, query: str = "tea") -> Job:
     body = json.dumps({"query": query}).encode()
     return await jobs.submit("/v1/search", body, WHO, metadata={})
-
-
-async def until(condition: Callable[[], Awaitable[bool]], complaint: str) -> None:
-    end = time.monotonic() + DEADLINE
-    while not await condition():
-        assert time.monotonic() < end, complaint
-        await asyncio.sleep(0.02)
 
 
 async def status(jobs: Jobs, job: Job) -> str:
@@ -177,6 +146,31 @@ async def test_a_message_that_poisons_ends_failed_and_with_the_dead_letters(
     assert found is not None and (found.status, found.attempts) == ("failed", 3)
     worker.stop()
     await task
+
+
+async def test_a_job_that_was_told_when_to_come_back_is_begun_again_no_earlier(
+    make: Callable[..., Jobs], queues: Queues
+) -> None:
+    begun = list[float]()
+
+    async def search(_: Job) -> tuple[int, bytes]:
+        begun.append(time.monotonic())
+        if len(begun) == 1:
+            raise ApiError(429, "Later.", headers={"retry-after": "2"})
+        return 200, b"{}"
+
+    jobs = make({"/v1/search": search})
+    job = await submit(jobs)
+    worker, task = working(jobs)
+
+    async def done() -> bool:
+        return await status(jobs, job) == "succeeded"
+
+    await until(done, "the job was never tried again")
+    worker.stop()
+    await task
+    assert begun[1] - begun[0] >= 2
+    assert (queues.waiting(queues.url), queues.waiting(queues.dead)) == (0, 0)
 
 
 async def test_a_worker_that_is_told_to_stop_returns_what_it_did_not_finish(

@@ -60,10 +60,10 @@ async def hammer(limits: Limits, principal: Principal, seconds: float, tokens: i
 
 
 async def test_tasks_together_pass_a_limit_by_no_more_than_the_credit(
-    server: ValkeyServer, prefix: str
+    valkey_server: ValkeyServer, prefix: str
 ) -> None:
     principal = Principal("web", requests_per_minute=600)
-    async with tasks(server.url, prefix) as limits:
+    async with tasks(valkey_server.url, prefix) as limits:
         began = time.monotonic()
         counts = await asyncio.gather(*(hammer(one, principal, 1.5) for one in limits))
         seconds = time.monotonic() - began
@@ -73,10 +73,10 @@ async def test_tasks_together_pass_a_limit_by_no_more_than_the_credit(
 
 
 async def test_tokens_are_bounded_by_the_credit_and_one_request_for_each_task(
-    server: ValkeyServer, prefix: str
+    valkey_server: ValkeyServer, prefix: str
 ) -> None:
     principal = Principal("web", tokens_per_minute=100_000)
-    async with tasks(server.url, prefix) as limits:
+    async with tasks(valkey_server.url, prefix) as limits:
         began = time.monotonic()
         counts = await asyncio.gather(*(hammer(one, principal, 1.0, 900) for one in limits))
         seconds = time.monotonic() - began
@@ -84,26 +84,28 @@ async def test_tokens_are_bounded_by_the_credit_and_one_request_for_each_task(
     assert 90_000 <= sum(counts) * 900 <= most
 
 
-async def test_one_busy_task_gets_what_idle_ones_leave(server: ValkeyServer, prefix: str) -> None:
+async def test_one_busy_task_gets_what_idle_ones_leave(
+    valkey_server: ValkeyServer, prefix: str
+) -> None:
     principal = Principal("web", requests_per_minute=600)
-    async with tasks(server.url, prefix) as limits:
+    async with tasks(valkey_server.url, prefix) as limits:
         count = await hammer(limits[0], principal, 1.5)
     assert count >= 0.9 * 600
 
 
 async def test_a_task_that_has_just_begun_serves_its_first_requests(
-    server: ValkeyServer, prefix: str
+    valkey_server: ValkeyServer, prefix: str
 ) -> None:
     principal = Principal("web", requests_per_minute=60)
-    async with tasks(server.url, prefix) as limits:
+    async with tasks(valkey_server.url, prefix) as limits:
         assert all(admitted(one, principal) for one in limits for _ in range(3))
 
 
 async def test_a_stopping_task_gives_back_what_it_did_not_use(
-    server: ValkeyServer, prefix: str, valkey: Valkey
+    valkey_server: ValkeyServer, prefix: str, valkey: Valkey
 ) -> None:
     principal = Principal("web", requests_per_minute=600)
-    async with tasks(server.url, prefix, 1) as limits:
+    async with tasks(valkey_server.url, prefix, 1) as limits:
         assert admitted(limits[0], principal)
         await until(lambda: int(limits[0].headers(limits[0].admit(principal, "a", 0))[
             "x-ratelimit-remaining-requests"]) < 599)  # fmt: skip
@@ -149,10 +151,10 @@ async def test_a_url_with_a_password_is_not_quoted(
 
 
 async def test_an_estimate_is_settled_with_the_common_bucket(
-    server: ValkeyServer, prefix: str, valkey: Valkey
+    valkey_server: ValkeyServer, prefix: str, valkey: Valkey
 ) -> None:
     principal = Principal("web", tokens_per_minute=10_000)
-    async with tasks(server.url, prefix, 1) as limits:
+    async with tasks(valkey_server.url, prefix, 1) as limits:
         admission = limits[0].admit(principal, "answer", 4_000)
         limits[0].settle(admission, 100)
         await asyncio.sleep(0)

@@ -6,7 +6,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -91,9 +90,9 @@ def test_a_spent_budget_is_insufficient_quota_and_its_thresholds_are_told(
 
 
 def test_two_tasks_share_a_limit_over_valkey(
-    task: Callable[..., Any], server: ValkeyServer, tmp_path: Path
+    task: Callable[..., Any], valkey_server: ValkeyServer
 ) -> None:
-    more = {"VALKEY_URL": server.url, "SERVICE_NAME": "two-tasks"}
+    more = {"VALKEY_URL": valkey_server.url, "SERVICE_NAME": "two-tasks"}
     tasks = [task(BEARER_TOKENS=secret(requests_per_minute=40), **more) for _ in range(2)]
     began = time.monotonic()
     count = sum(answered(client(one), 40) for one in tasks)

@@ -147,6 +147,9 @@ def test_every_stop_reason_that_can_come_is_known() -> None:
     assert set(REASONS) == set(get_args(StopReason)) - {"pause_turn"}
 
 
+CALLED = {"type": "tool_use", "id": "c", "name": "canary", "input": {"q": "@"}}
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -158,6 +161,7 @@ def test_every_stop_reason_that_can_come_is_known() -> None:
         b'{"content": [{"type": "text", "text": "canary',
         answer({"type": "text", "text": "canary"}, reason=None),
         answer({"type": "text", "text": "canary"}, reason="canary"),
+        answer(CALLED, reason="tool_use").replace(b"@", b"\xff"),
     ],
 )
 def test_an_answer_that_is_none_is_malformed(body: bytes) -> None:
@@ -232,6 +236,7 @@ ERROR = event("error", error={"type": "overloaded_error", "message": "canary"})
         ((ERROR,), "overloaded"),
         ((b"data: {canary\n\n",), "malformed"),
         ((START, event("message_delta", delta={"stop_reason": "canary"})), "malformed"),
+        ((event("content_block_start", content_block=CALLED).replace(b"@", b"\xff"),), "malformed"),
     ],
 )
 def test_a_stream_that_is_none_never_ends_well(pieces: tuple[bytes, ...], kind: str) -> None:

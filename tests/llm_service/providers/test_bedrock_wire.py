@@ -159,6 +159,9 @@ def test_a_tool_call_is_read() -> None:
     assert reply.finish_reason == "tool_calls"
 
 
+CALLED = {"toolUse": {"toolUseId": "c", "name": "canary", "input": {"q": "@"}}}
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -169,6 +172,7 @@ def test_a_tool_call_is_read() -> None:
         b'{"output": {"message": {"content": null}}}',
         answer({"text": "canary"}, reason=None),
         answer({"text": "canary"}, reason="malformed_model_output"),
+        answer(CALLED, reason="tool_use").replace(b"@", b"\xff"),
     ],
 )
 def test_an_answer_that_is_none_is_malformed(body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The exported model, made once; SQuAD where it lies beside the repository; a small corpus."""
+"""The exported model as an embedder; SQuAD where it lies beside the repository; a small corpus."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from postgres_database import database_at
 
 from llm_service.corpus import Document
 from llm_service.retrieval.embedder import Array, EmbedderError, LocalEmbedder
-from llm_service.retrieval.export import PACKAGE, export
 from llm_service.settings import Database
 from llm_service.text import terms
 
@@ -60,23 +60,6 @@ def documents() -> list[Document]:
     ]
 
 
-@pytest.fixture(scope="session")
-def original() -> Path:
-    """The files of the published model."""
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or found.origin is None:
-        pytest.skip("the model's package is not installed")
-    return Path(found.origin).parent / "model"
-
-
-@pytest.fixture(scope="session")
-def model(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The exported model, 8 bits."""
-    folder = tmp_path_factory.mktemp("model")
-    export(folder)
-    return folder
-
-
 @pytest.fixture
 async def embedder(model: Path) -> AsyncIterator[LocalEmbedder]:
     made = LocalEmbedder(model)
@@ -108,11 +91,4 @@ def bench() -> Callable[[str], Any]:
 @pytest.fixture
 def database(where: dict[str, str]) -> Database:
     """A PostgreSQL with pgvector, of this test's own."""
-    return Database(
-        where["DATABASE_HOST"],
-        int(where["DATABASE_PORT"]),
-        where["DATABASE_NAME"],
-        where["DATABASE_USER"],
-        where["DATABASE_PASSWORD"],
-        "prefer",
-    )
+    return database_at(where)
