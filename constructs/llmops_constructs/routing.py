@@ -1,16 +1,29 @@
-"""The way requests take to the two revisions of a service."""
+"""The way requests take to the two revisions of a service.
+
+Access logs: the CDK's `log_access_logs` would write three statements into the policy of the bucket,
+which is another stack's, and none of them is needed where the policy of `AccessLogs` lets every
+load balancer of the account in. So the attributes are set here and the bucket is left alone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
+from aws_cdk import aws_s3 as s3
 from constructs import Construct, IDependable
 
-from llmops_constructs._findings import acknowledge
-from llmops_constructs._validation import check, outside
+from llmops_constructs._findings import acknowledge, acknowledge_rule
+from llmops_constructs._validation import Rule, check, outside
+from llmops_constructs.access_logs import BALANCER_PREFIX
+from llmops_constructs.domain import Domain
+from llmops_constructs.network import acknowledge_references, addresses_of
+from llmops_constructs.waf import WebAcl
+
+REDIRECT_PORT = 80
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +50,39 @@ class LlmRouting(Construct):
     :param vpc_subnets: private ones; public ones if `internet_facing`.
     :param container_port: where the tasks listen.
     :param listener_port: where users come in. Default: 443 with a certificate, else 80.
-    :param test_listener_port: where a new revision is reached before any user; only from the
-        VPC, whatever `internet_facing` says.
+    :param test_listener_port: where a new revision is reached before any user.
     :param health_check_path: a task gets traffic while this answers 200.
     :param deregistration_seconds: how long a leaving task may finish its requests (0 to 3600).
-    :param internet_facing: default: only the VPC can reach the load balancer. True needs a
-        certificate: bearer tokens do not travel the internet in the clear.
-    :param certificate: default: plain HTTP inside the VPC.
+    :param internet_facing: default: only the VPC can reach the load balancer. True needs TLS:
+        bearer tokens do not travel the internet in the clear.
+    :param clients: who else may use the service's listener, such as an office's or a peered
+        network's addresses. Default: nobody beside the VPC; anybody if `internet_facing`.
+    :param test_clients: who else may use the test listener. Default: nobody beside the VPC. From
+        a VPC the name of an internet-facing load balancer leads out and back in by the NAT
+        gateways, whose addresses belong here then.
+    :param domain: the name and certificate of the service; the name is pointed at the load
+        balancer and both listeners speak TLS. Default: AWS's name of the load balancer.
+    :param certificate: for TLS on both listeners without a domain. Default: plain HTTP.
+    :param redirect_http: default: with TLS, and unless another listener has it, port 80 sends
+        clients to `listener_port`.
+    :param access_log_bucket: gets one line per request, under `balancer/`; its policy must let
+        load balancers in, as that of `AccessLogs` does. Default: none, as the service writes one
+        structured line per request itself.
+    :param web_acl: what requests must pass first, those to the test listener too. Default: none.
     :param idle_seconds: how long an answer may take to begin or go on (1 to 4000).
     :param deletion_protection: default: the load balancer cannot be deleted.
+
+    Example::
+
+        network = llm.Network(stack, "Network")
+        routing = llm.LlmRouting(
+            stack,
+            "Routing",
+            vpc=network.vpc,
+            vpc_subnets=network.service_subnets,
+            container_port=9000,
+        )
+        cdk.CfnOutput(stack, "Url", value=routing.service_url)
     """
 
     def __init__(
@@ -61,16 +98,32 @@ class LlmRouting(Construct):
         health_check_path: str = "/readyz",
         deregistration_seconds: int = 30,
         internet_facing: bool = False,
+        clients: Sequence[ec2.IPeer] = (),
+        test_clients: Sequence[ec2.IPeer] = (),
+        domain: Domain | None = None,
         certificate: elbv2.IListenerCertificate | None = None,
+        redirect_http: bool = True,
+        access_log_bucket: s3.IBucket | None = None,
+        web_acl: WebAcl | None = None,
         idle_seconds: int = 120,
         deletion_protection: bool = True,
     ) -> None:
         super().__init__(scope, id)
-        self.listener_port = listener_port or (443 if certificate else 80)
+        self.internet_facing = internet_facing
+        self._domain = domain
+        self._certificate = certificate or (domain and _certificate_of(domain))
+        self.listener_port = listener_port or (443 if self._certificate else 80)
         self.test_listener_port = test_listener_port
-        self._certificate = certificate
-        self._check(internet_facing, deregistration_seconds, health_check_path)
-        self.security_group = self._security_group(vpc, container_port, internet_facing)
+        self._redirects = redirect_http and bool(self._certificate) and not self._taken
+        check(
+            self,
+            [
+                *self._edge_rules(internet_facing, both=bool(domain and certificate)),
+                *_target_rules(deregistration_seconds, idle_seconds, health_check_path),
+            ],
+        )
+        self.security_group = self._security_group(vpc, container_port)
+        self._let_in(addresses_of(vpc), internet_facing, clients, test_clients)
         self.load_balancer = elbv2.ApplicationLoadBalancer(
             self,
             "LoadBalancer",
@@ -82,37 +135,31 @@ class LlmRouting(Construct):
             idle_timeout=cdk.Duration.seconds(idle_seconds),
             deletion_protection=deletion_protection,
         )
-        acknowledge(
-            self.load_balancer,
-            "AwsSolutions-ELB2",
-            "The service writes one structured line per request with its id, status and "
-            "duration; access logs of the load balancer would only repeat it.",
-        )
         drain = cdk.Duration.seconds(deregistration_seconds)
         self.blue = self._target_group("Blue", vpc, container_port, health_check_path, drain)
         self.green = self._target_group("Green", vpc, container_port, health_check_path, drain)
         self.production_rule = self._rule("Production", self.listener_port)
         self.test_rule = self._rule("Test", test_listener_port)
+        self._redirect()
+        self._log_access(access_log_bucket)
+        self._place_at_the_edge(domain, web_acl)
 
-    def _check(self, internet_facing: bool, drain: int, path: str) -> None:
-        check(
-            self,
-            [
-                (
-                    internet_facing and self._certificate is None,
-                    "internet_facing needs a certificate: without TLS bearer tokens can be read.",
-                ),
-                (
-                    self.listener_port == self.test_listener_port,
-                    f"listener_port and test_listener_port are both {self.listener_port}.",
-                ),
-                (
-                    outside(drain, 0, 3600),
-                    f"deregistration_seconds is {drain}; ELB allows 0 to 3600.",
-                ),
-                (not path.startswith("/"), f"health_check_path '{path}' must begin with '/'."),
-            ],
-        )
+    @property
+    def _taken(self) -> bool:
+        return REDIRECT_PORT in (self.listener_port, self.test_listener_port)
+
+    def _edge_rules(self, internet_facing: bool, *, both: bool) -> list[Rule]:
+        return [
+            (
+                internet_facing and self._certificate is None,
+                "internet_facing needs a certificate: without TLS bearer tokens can be read.",
+            ),
+            (
+                self.listener_port == self.test_listener_port,
+                f"listener_port and test_listener_port are both {self.listener_port}.",
+            ),
+            (both, "domain brings its certificate: drop certificate, or give it to the domain."),
+        ]
 
     @property
     def routing(self) -> Routing:
@@ -138,11 +185,10 @@ class LlmRouting(Construct):
 
     def _url(self, port: int) -> str:
         scheme = "https" if self._certificate else "http"
-        return f"{scheme}://{self.load_balancer.load_balancer_dns_name}:{port}"
+        host = self._domain.name if self._domain else self.load_balancer.load_balancer_dns_name
+        return f"{scheme}://{host}:{port}"
 
-    def _security_group(
-        self, vpc: ec2.IVpc, container_port: int, internet_facing: bool
-    ) -> ec2.SecurityGroup:
+    def _security_group(self, vpc: ec2.IVpc, container_port: int) -> ec2.SecurityGroup:
         group = ec2.SecurityGroup(
             self,
             "Group",
@@ -150,19 +196,80 @@ class LlmRouting(Construct):
             description="The load balancer: users and tests in, the port of the tasks out",
             allow_all_outbound=False,
         )
-        inside = ec2.Peer.ipv4(vpc.vpc_cidr_block)
-        users = ec2.Peer.any_ipv4() if internet_facing else inside
-        group.add_ingress_rule(users, ec2.Port.tcp(self.listener_port), "users")
-        group.add_ingress_rule(inside, ec2.Port.tcp(self.test_listener_port), "tests of a revision")
-        group.add_egress_rule(inside, ec2.Port.tcp(container_port), "the tasks")
-        acknowledge(
-            group,
-            "AwsSolutions-EC23",
-            "internet_facing asks for it: users come from anywhere, over TLS."
-            if internet_facing
-            else "Open to the VPC's own addresses only, a reference the rule cannot read.",
-        )
+        group.add_egress_rule(addresses_of(vpc), ec2.Port.tcp(container_port), "the tasks")
         return group
+
+    def _let_in(
+        self,
+        inside: ec2.IPeer,
+        internet_facing: bool,
+        clients: Sequence[ec2.IPeer],
+        test_clients: Sequence[ec2.IPeer],
+    ) -> None:
+        anybody = internet_facing and not clients
+        users = [ec2.Peer.any_ipv4()] if anybody else [inside, *clients]
+        for peer in users:
+            self.security_group.add_ingress_rule(peer, ec2.Port.tcp(self.listener_port), "users")
+            if self._redirects:
+                self.security_group.add_ingress_rule(
+                    peer, ec2.Port.tcp(REDIRECT_PORT), "users to be sent to TLS"
+                )
+        for peer in (inside, *test_clients):
+            self.security_group.add_ingress_rule(
+                peer, ec2.Port.tcp(self.test_listener_port), "tests of a revision"
+            )
+        acknowledge_references(self.security_group, [inside, *clients, *test_clients])
+        if anybody:
+            acknowledge(
+                self.security_group,
+                "AwsSolutions-EC23",
+                "internet_facing asks for it: users come from anywhere, over TLS.",
+            )
+
+    def _place_at_the_edge(self, domain: Domain | None, web_acl: WebAcl | None) -> None:
+        if domain:
+            domain.add_alias(self.load_balancer)
+        if web_acl:
+            web_acl.attach(self.load_balancer.load_balancer_arn, scope=self)
+
+    def _log_access(self, bucket: s3.IBucket | None) -> None:
+        if bucket is None:
+            acknowledge(
+                self.load_balancer,
+                "AwsSolutions-ELB2",
+                "The service writes one structured line per request with its id, status and "
+                "duration; access logs of the load balancer would only repeat it.",
+            )
+            return
+        for name, value in (
+            ("enabled", "true"),
+            ("bucket", bucket.bucket_name),
+            ("prefix", BALANCER_PREFIX),
+        ):
+            self.load_balancer.set_attribute(f"access_logs.s3.{name}", value)
+        if bucket.policy:
+            self.load_balancer.node.add_dependency(bucket.policy)
+
+    def _redirect(self) -> None:
+        """Nothing travels in the clear but the request that is sent away."""
+        if not self._redirects:
+            return
+        listener = elbv2.ApplicationListener(
+            self,
+            "RedirectListener",
+            load_balancer=self.load_balancer,
+            port=REDIRECT_PORT,
+            protocol=elbv2.ApplicationProtocol.HTTP,
+            open=False,
+            default_action=elbv2.ListenerAction.redirect(
+                protocol="HTTPS", port=str(self.listener_port), permanent=True
+            ),
+        )
+        acknowledge_rule(
+            listener,
+            "ELBv2ACMCertificateRequired",
+            "It speaks HTTP, which has no use for a certificate, and only sends clients to TLS.",
+        )
 
     def _target_group(
         self, id: str, vpc: ec2.IVpc, port: int, path: str, drain: cdk.Duration
@@ -214,3 +321,15 @@ class LlmRouting(Construct):
                 ]
             ),
         )
+
+
+def _certificate_of(domain: Domain) -> elbv2.IListenerCertificate:
+    return elbv2.ListenerCertificate.from_certificate_manager(domain.certificate)
+
+
+def _target_rules(drain: int, idle: int, path: str) -> list[Rule]:
+    return [
+        (outside(drain, 0, 3600), f"deregistration_seconds is {drain}; ELB allows 0 to 3600."),
+        (outside(idle, 1, 4000), f"idle_seconds is {idle}; ELB allows 1 to 4000."),
+        (not path.startswith("/"), f"health_check_path '{path}' must begin with '/'."),
+    ]
