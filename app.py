@@ -14,11 +14,12 @@ def main() -> int:
     app = new_app()
     chosen = app.node.try_get_context("env") or os.environ.get("LLMOPS_ENV")
     try:
-        build(app, settings.load(chosen or settings.default_environment()))
+        environment = settings.load(chosen or settings.default_environment())
+        build(app, environment)
     except (SettingsError, InvalidConstruct) as error:
         print(f"{error} {getattr(error, 'hint', '')}".rstrip(), file=sys.stderr)
         return ExitCode.USAGE
-    add_checks(app)
+    add_checks(app, environment)
     app.synth()
     return ExitCode.DONE
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
-from constructs import Construct
+from constructs import Construct, IConstruct
 
+from llmops_constructs._wildcards import written
 
 AWS_SOLUTIONS = "AwsSolutions"
 HIPAA, NIST, PCI = "HIPAA.Security", "NIST.800.53.R5", "PCI.DSS.321"
@@ -16,13 +17,13 @@ CONFORMANCE = (HIPAA, NIST, PCI)
 """cdk-nag's packs after AWS Config's conformance packs; they share most of their rules' names."""
 
 
-def acknowledge(scope: Construct, finding: str, reason: str) -> None:
+def acknowledge(scope: IConstruct, finding: str, reason: str) -> None:
     """Records why a finding is right as it is, at the construct it arises at."""
     cdk.Validations.of(scope).acknowledge(cdk.Acknowledgment(id=finding, reason=reason))
 
 
 def acknowledge_rule(
-    scope: Construct, rule: str, reason: str, packs: Sequence[str] = CONFORMANCE
+    scope: IConstruct, rule: str, reason: str, packs: Sequence[str] = CONFORMANCE
 ) -> None:
     """The same for a rule of the conformance packs that have it, e.g. `LambdaDLQ`."""
     for pack in packs:
@@ -35,14 +36,5 @@ def acknowledge_wildcard(role: iam.Role, resource: str, reason: str) -> None:
 
 
 def objects_finding(scope: Construct, bucket: s3.IBucket, keys: str) -> str:
-    """How cdk-nag writes the ARN of some objects of a bucket, seen from the stack of `scope`.
-
-    In the bucket's own stack it is the logical id; from another one, the export it comes by.
-    """
-    owner = cdk.Stack.of(bucket)
-    if owner is cdk.Stack.of(scope):
-        resource = bucket.node.default_child
-        assert isinstance(resource, cdk.CfnResource)
-        return f"<{owner.resolve(resource.logical_id)}.Arn>/{keys}"
-    export = owner.resolve(owner.export_value(bucket.bucket_arn))
-    return f"{export['Fn::ImportValue']}/{keys}"
+    """How cdk-nag writes the ARN of some objects of a bucket, seen from the stack of `scope`."""
+    return written(scope, bucket, bucket.bucket_arn, f"/{keys}")

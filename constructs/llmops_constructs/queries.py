@@ -44,7 +44,8 @@ QUERIES: Mapping[str, str] = {
         | sort @timestamp desc
         | limit 100""",
     "budgets": """
-        fields @timestamp, subject, day, percent, action, spent / 1000000 as usd, limit / 1000000 as of_usd
+        fields @timestamp, subject, day, percent, action
+        | fields spent / 1000000 as usd, limit / 1000000 as of_usd
         | filter ispresent(percent)
         | sort @timestamp desc""",
     "one request": """

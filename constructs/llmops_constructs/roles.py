@@ -1,13 +1,14 @@
-"""The four roles of a service, each with what its job needs and no more."""
+"""The roles of a service, each with what its job needs and no more."""
 
 from __future__ import annotations
 
 import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
 from constructs import Construct, IDependable
 
-from llmops_constructs._findings import acknowledge_wildcard
+from llmops_constructs._findings import acknowledge_wildcard, objects_finding
 from llmops_constructs.rollout import LambdaHook
 from llmops_constructs.routing import Routing
 
@@ -36,16 +37,26 @@ def task_role(scope: Construct, id: str, description: str) -> iam.Role:
     )
 
 
+def allow_objects(role: iam.Role, bucket: s3.IBucket, keys: str) -> None:
+    """Lets a role read the objects of a bucket whose keys match, e.g. `corpus/*`."""
+    role.add_to_policy(
+        iam.PolicyStatement(actions=["s3:GetObject"], resources=[bucket.arn_for_objects(keys)])
+    )
+    acknowledge_wildcard(role, objects_finding(role, bucket, keys), "Objects of releases to come.")
+
+
 def policy_of(role: iam.Role) -> IDependable:
     """What a role may do, as a resource that others can wait for; the role itself comes first."""
     return role.node.find_child("DefaultPolicy")
 
 
-def execution_role(scope: Construct, repository: ecr.IRepository | None) -> iam.Role:
-    """Pulls the image; the log group and the secrets add their own grants."""
+def execution_role(scope: Construct, *repositories: ecr.IRepository | None) -> iam.Role:
+    """Pulls the images; the log group and the secrets add their own grants."""
     role = task_role(scope, "ExecutionRole", "Pulls the image, reads the secrets, opens the log")
-    if repository:
+    known = [repository for repository in repositories if repository]
+    for repository in known:
         repository.grant_pull(role)
+    if known:
         acknowledge_wildcard(role, "*", "ecr:GetAuthorizationToken knows no resources.")
     return role
 

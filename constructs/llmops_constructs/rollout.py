@@ -84,8 +84,9 @@ def accept(
     circuit_breaker: ecs.DeploymentCircuitBreaker | None,
     alarms: int,
     hook: LambdaHook | None,
+    more: Sequence[Rule] = (),
 ) -> tuple[Canary, Routing]:
-    """The canary and the routing, once everything between the parts of a rollout holds.
+    """The canary and the routing, once everything between the parts of a rollout holds, and `more`.
 
     Raises InvalidConstruct with every mistake.
     """
@@ -104,7 +105,9 @@ def accept(
         ),
         (alarms == 0, "CANARY without alarms rolls back on nothing: give alarms."),
     ]
-    check(scope, broken + (_ranges(canary) if canary else []) + (_stages(hook) if hook else []))
+    ranges = _ranges(canary) if canary else []
+    stages = _stages(hook) if hook else []
+    check(scope, [*broken, *ranges, *stages, *more])
     if canary is None or routing is None:
         raise InvalidConstruct(scope.node.path, ["canary and routing are needed."])
     return canary, routing

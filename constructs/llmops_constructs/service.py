@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
-from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct, IDependable
 
 from llmops_constructs import rollout
-from llmops_constructs._findings import acknowledge, acknowledge_wildcard, objects_finding
-from llmops_constructs.database import PORT as DATABASE_PORT
-from llmops_constructs.database import Database
+from llmops_constructs._findings import acknowledge
+from llmops_constructs._logs import log_group
+from llmops_constructs.credentials import Credentials
+from llmops_constructs.database import PostgresDatabase
+from llmops_constructs.fargate import (
+    add_container,
+    cluster_of,
+    group_of,
+    let_in,
+    let_through,
+    reach_database,
+    task_of,
+)
+from llmops_constructs.keys import allow_key
 from llmops_constructs.names import log_group_name
 from llmops_constructs.roles import (
+    allow_objects,
     execution_role,
     hook_role,
     infrastructure_role,
@@ -28,6 +42,9 @@ from llmops_constructs.roles import (
 )
 from llmops_constructs.rollout import Canary, LambdaHook
 from llmops_constructs.routing import Routing
+from llmops_constructs.scaling import Scaling, scale_by_requests, scaling_rules
+from llmops_constructs.spot import SpotShare, spot_rules
+from llmops_constructs.traces import ENDPOINT, add_collector, collector_rules
 
 CONTAINER = "service"
 
@@ -44,21 +61,55 @@ class FargateLlmService(Construct):
     number. An infrastructure deploy sets the number again; releases never send it.
 
     :param prefix: name of the cluster and of the task family.
-    :param vpc_subnets: private ones; tasks get no public address.
+    :param vpc_subnets: private ones, or public ones with `assign_public_ip`.
     :param image_uri: by digest; with a tag two tasks of one revision may differ.
     :param routing: needed, like `canary` and `alarms`; the CDK would accept their absence.
     :param hook: default: only alarms and operators end a canary.
     :param circuit_breaker: refused: it belongs to rolling deployments.
     :param repository: default: none; the image is public.
+    :param existing_cluster: one that may use FARGATE, and FARGATE_SPOT for `spot`. Default: a new
+        one, named `prefix`, with Container Insights and both of them.
     :param database: default: none. With one the container gets DATABASE_HOST, _PORT, _NAME, _USER
         and _PASSWORD, and may connect.
+    :param database_secret: JSON with `username` and `password`. Default: the database's own.
+    :param live_credentials: the container gets the secret's ARN in DATABASE_SECRET instead of a
+        user and a password, and may read it while it runs: for a secret that rotates.
+    :param token_secret: bearer tokens; the container gets the ARN in BEARER_TOKENS_SECRET and reads
+        them while it runs. Default: none; give BEARER_TOKENS by `secrets`.
     :param environment: more variables of the container; HOST and PORT are always set.
     :param secrets: more secrets of the container, injected by ECS.
+    :param collector_image: an image of the AWS Distro for OpenTelemetry, pinned, e.g.
+        `public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3`: it runs beside the service
+        and sends its traces to X-Ray. Default: no traces.
+    :param collector_repository: where that image is, if it is in a registry of the account.
     :param container_port: where the container listens; also its variable PORT.
     :param cpu: units, 1024 of which are one virtual processor.
-    :param desired_count: tasks of a revision. None leaves the number to autoscaling.
-    :param cpu_architecture: default: x86_64.
+    :param desired_count: tasks of a revision; left out with `scaling`. None: one at first, and
+        then whatever somebody else sets.
+    :param scaling: default: the number of tasks stays as it is. An existing cluster needs
+        Container Insights for it.
+    :param spot: default: no task on Fargate Spot.
+    :param cpu_architecture: of the image; default: ARM64, a fifth cheaper than x86-64.
+    :param assign_public_ip: default: tasks have no public address.
+    :param encryption_key: of the log; its policy must let CloudWatch Logs in. Default: CloudWatch
+        Logs' own key.
     :param removal_policy: of the log; default: kept when the stack goes.
+
+    Example::
+
+        network = llm.Network(stack, "Network")
+        routing = llm.LlmRouting(
+            stack, "Routing", vpc=network.vpc, vpc_subnets=network.service_subnets,
+            container_port=8080, test_listener_port=8081,
+        )
+        alarms = llm.ServiceAlarms(stack, "Alarms", prefix="handbook-prod", routing=routing)
+        llm.FargateLlmService(
+            stack, "Service", prefix="handbook-prod", service_name="handbook",
+            vpc=network.vpc, vpc_subnets=network.service_subnets,
+            image_uri="public.ecr.aws/example/handbook:1.0.0",
+            routing=routing.routing, alarms=alarms.alarms,
+            canary=llm.Canary(percent=10, bake_minutes=5, final_bake_minutes=15),
+        )
     """
 
     def __init__(
@@ -77,18 +128,34 @@ class FargateLlmService(Construct):
         hook: LambdaHook | None = None,
         circuit_breaker: ecs.DeploymentCircuitBreaker | None = None,
         repository: ecr.IRepository | None = None,
-        database: Database | None = None,
+        existing_cluster: ecs.ICluster | None = None,
+        database: PostgresDatabase | None = None,
+        database_secret: secretsmanager.ISecret | None = None,
+        live_credentials: bool = False,
+        token_secret: secretsmanager.ISecret | None = None,
         environment: Mapping[str, str] | None = None,
         secrets: Mapping[str, ecs.Secret] | None = None,
+        collector_image: str | None = None,
+        collector_repository: ecr.IRepository | None = None,
         container_port: int = 8080,
         cpu: int = 512,
         memory_mib: int = 1024,
         desired_count: int | None = 2,
+        scaling: Scaling | None = None,
+        spot: SpotShare | None = None,
         cpu_architecture: ecs.CpuArchitecture | None = None,
+        assign_public_ip: bool = False,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
+        encryption_key: kms.IKey | None = None,
         removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.RETAIN,
     ) -> None:
         super().__init__(scope, id)
+        self._credentials = Credentials(
+            database=database,
+            database_secret=database_secret,
+            live=live_credentials,
+            token_secret=token_secret,
+        )
         accepted, routing = rollout.accept(
             self,
             canary=canary,
@@ -96,108 +163,97 @@ class FargateLlmService(Construct):
             circuit_breaker=circuit_breaker,
             alarms=len(alarms),
             hook=hook,
+            more=[
+                *self._credentials.rules(),
+                *collector_rules(collector_image, memory_mib),
+                *scaling_rules(scaling),
+                *spot_rules(spot, least_base=1),
+            ],
         )
-        self.container_name = CONTAINER
-        self._database = database
-        self.log_group = logs.LogGroup(
+        self.container_name, self._port = CONTAINER, container_port
+        self.log_group = log_group(
             self,
             "Logs",
-            log_group_name=log_group_name(prefix, "service"),
+            name=log_group_name(prefix, "service"),
             retention=log_retention,
+            encryption_key=encryption_key,
             removal_policy=removal_policy,
         )
         self.task_role = task_role(self, "TaskRole", "What the service itself may do")
-        self.execution_role = execution_role(self, repository)
-        self.task_definition = self._task(prefix, cpu, memory_mib, cpu_architecture)
-        self._add_container(image_uri, container_port, environment or {}, secrets or {})
-        self.cluster = self._cluster(prefix, vpc)
-        self.security_group = self._security_group(vpc)
-        self.service = self._service(service_name, vpc_subnets, desired_count, accepted, alarms)
-        self._after(policy_of(self.execution_role))
-        self._let_in(routing, container_port)
-        self._attach(routing, container_port)
+        self.execution_role = execution_role(self, repository, collector_repository)
+        allow_key(self.execution_role, encryption_key, "secretsmanager")
+        self.task_definition = task_of(
+            self,
+            prefix,
+            cpu=cpu,
+            memory_mib=memory_mib,
+            architecture=cpu_architecture,
+            execution_role=self.execution_role,
+            task_role=self.task_role,
+        )
+        self._add_containers(image_uri, environment or {}, secrets or {}, collector_image)
+        self.cluster = cluster_of(self, prefix, vpc, existing_cluster)
+        self.security_group = group_of(
+            self,
+            vpc,
+            "The tasks: requests from the load balancer in, HTTPS and the database out",
+        )
+        self.service = self._service(
+            service_name,
+            _Tasks(vpc_subnets, assign_public_ip, spot, None if scaling else desired_count),
+            accepted,
+            alarms,
+        )
+        self._after(
+            policy_of(self.execution_role),
+            self._let_in(routing.security_group_id),
+            *reach_database(self, self.security_group, database),
+        )
+        self._attach(routing)
         if hook:
             self._ask(hook)
+        if scaling:
+            scale_by_requests(self, prefix, self.service, routing, scaling)
+
+    def connect_to(self, group: ec2.ISecurityGroup, port: int, what: str) -> None:
+        """Lets the tasks connect to what is behind a security group; `what` is one word."""
+        source, target = self.security_group.security_group_id, group.security_group_id
+        self._after(*let_through(self, what, source=source, target=target, port=port))
 
     def allow_objects(self, bucket: s3.IBucket, keys: str) -> None:
         """Lets the service read the objects of a bucket whose keys match, e.g. `corpus/*`."""
-        self.task_role.add_to_policy(
-            iam.PolicyStatement(actions=["s3:GetObject"], resources=[bucket.arn_for_objects(keys)])
-        )
-        acknowledge_wildcard(
-            self.task_role, objects_finding(self, bucket, keys), "Objects of releases to come."
-        )
+        allow_objects(self.task_role, bucket, keys)
 
-    def _add_container(
+    def _add_containers(
         self,
         image_uri: str,
-        port: int,
         environment: Mapping[str, str],
         secrets: Mapping[str, ecs.Secret],
+        collector: str | None,
     ) -> None:
-        variables = {"HOST": "0.0.0.0", "PORT": str(port)}  # noqa: S104
-        injected: dict[str, ecs.Secret] = {}
-        if self._database:
-            variables |= {
-                "DATABASE_HOST": self._database.host,
-                "DATABASE_PORT": self._database.port,
-                "DATABASE_NAME": self._database.database_name,
-            }
-            for variable, field in (
-                ("DATABASE_USER", "username"),
-                ("DATABASE_PASSWORD", "password"),
-            ):
-                injected[variable] = ecs.Secret.from_secrets_manager(self._database.secret, field)
-        self.task_definition.add_container(
+        variables = {
+            "HOST": "0.0.0.0",  # noqa: S104
+            "PORT": str(self._port),
+            **self._credentials.variables(),
+            **({"OTEL_EXPORTER_OTLP_ENDPOINT": ENDPOINT} if collector else {}),
+        }
+        add_container(
+            self.task_definition,
             CONTAINER,
-            container_name=CONTAINER,
-            image=ecs.ContainerImage.from_registry(image_uri),
-            essential=True,
-            readonly_root_filesystem=True,
-            stop_timeout=cdk.Duration.seconds(60),
+            image_uri,
+            self.log_group,
             environment={**variables, **environment},
-            secrets={**injected, **secrets},
-            port_mappings=[ecs.PortMapping(container_port=port)],
-            logging=ecs.LogDrivers.aws_logs(stream_prefix=CONTAINER, log_group=self.log_group),
+            secrets={**self._credentials.injected(), **secrets},
+            port=self._port,
         )
-
-    def _task(
-        self, family: str, cpu: int, memory_mib: int, architecture: ecs.CpuArchitecture | None
-    ) -> ecs.FargateTaskDefinition:
-        task = ecs.FargateTaskDefinition(
-            self,
-            "Task",
-            family=family,
-            cpu=cpu,
-            memory_limit_mib=memory_mib,
-            execution_role=self.execution_role,
-            task_role=self.task_role,
-            runtime_platform=ecs.RuntimePlatform(
-                cpu_architecture=architecture or ecs.CpuArchitecture.X86_64,
-                operating_system_family=ecs.OperatingSystemFamily.LINUX,
-            ),
-        )
-        acknowledge(
-            task,
-            "AwsSolutions-ECS2",
-            "The variables are addresses and names; what is secret comes from Secrets Manager.",
-        )
-        return task
-
-    def _cluster(self, name: str, vpc: ec2.IVpc) -> ecs.Cluster:
-        return ecs.Cluster(
-            self,
-            "Cluster",
-            cluster_name=name,
-            vpc=vpc,
-            container_insights_v2=ecs.ContainerInsights.ENABLED,
-        )
+        if collector:
+            add_collector(self.task_definition, collector, self.log_group, self.task_role)
+        self._credentials.allow(self.task_role)
 
     def _service(
         self,
         name: str,
-        vpc_subnets: ec2.SubnetSelection,
-        desired_count: int | None,
+        tasks: _Tasks,
         canary: Canary,
         alarms: Sequence[cloudwatch.IAlarm],
     ) -> ecs.FargateService:
@@ -208,10 +264,11 @@ class FargateLlmService(Construct):
             cluster=self.cluster,
             task_definition=self.task_definition,
             task_definition_revision=ecs.TaskDefinitionRevision.LATEST,
-            desired_count=desired_count,
-            assign_public_ip=False,
-            vpc_subnets=vpc_subnets,
+            desired_count=tasks.desired_count,
+            assign_public_ip=tasks.assign_public_ip,
+            vpc_subnets=tasks.vpc_subnets,
             security_groups=[self.security_group],
+            capacity_provider_strategies=tasks.spot.strategies() if tasks.spot else None,
             min_healthy_percent=100,
             max_healthy_percent=200,
             health_check_grace_period=cdk.Duration.seconds(60),
@@ -235,46 +292,18 @@ class FargateLlmService(Construct):
         )
         return service
 
-    def _security_group(self, vpc: ec2.IVpc) -> ec2.SecurityGroup:
-        group = ec2.SecurityGroup(
-            self,
-            "Group",
-            vpc=vpc,
-            description="The tasks: requests from the load balancer in, HTTPS and the database out",
-            allow_all_outbound=False,
-        )
-        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "AWS and model providers")
-        if self._database:
-            inside = ec2.Peer.ipv4(vpc.vpc_cidr_block)
-            group.add_egress_rule(inside, ec2.Port.tcp(DATABASE_PORT), "the database")
-        return group
+    def _let_in(self, source: str) -> IDependable:
+        """Opens the way in, from the load balancer."""
+        target = self.security_group.security_group_id
+        return let_in(self, "FromLoadBalancer", source=source, target=target, port=self._port)
 
-    def _let_in(self, routing: Routing, port: int) -> None:
-        """Opens the ways in: load balancer to tasks, tasks to the database."""
-        own = self.security_group.security_group_id
-        ways = [("FromLoadBalancer", routing.security_group_id, own, port)]
-        if self._database:
-            group = self._database.security_group.security_group_id
-            ways.append(("ToDatabase", own, group, DATABASE_PORT))
-        for name, source, target, number in ways:
-            way = ec2.CfnSecurityGroupIngress(
-                self,
-                name,
-                group_id=target,
-                source_security_group_id=source,
-                ip_protocol="tcp",
-                from_port=number,
-                to_port=number,
-            )
-            self._after(way)
-
-    def _attach(self, routing: Routing, port: int) -> None:
+    def _attach(self, routing: Routing) -> None:
         """Tells ECS the two target groups and the two rules."""
         role = infrastructure_role(self, routing)
         self._cfn.load_balancers = [
             ecs.CfnService.LoadBalancerProperty(
                 container_name=CONTAINER,
-                container_port=port,
+                container_port=self._port,
                 target_group_arn=routing.target_group_arn,
                 advanced_configuration=ecs.CfnService.AdvancedConfigurationProperty(
                     alternate_target_group_arn=str(routing.alternate_target_group_arn),
@@ -304,3 +333,13 @@ class FargateLlmService(Construct):
         resource = self.service.node.find_child("Service")
         assert isinstance(resource, ecs.CfnService)
         return resource
+
+
+@dataclass(frozen=True)
+class _Tasks:
+    """Where tasks run, on what, and how many; None leaves the number to another owner."""
+
+    vpc_subnets: ec2.SubnetSelection
+    assign_public_ip: bool
+    spot: SpotShare | None
+    desired_count: int | None

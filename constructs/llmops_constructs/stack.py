@@ -80,7 +80,7 @@ class ExplicitStack(cdk.Stack):
             self,
             "IAMNoInlinePolicy",
             "Each policy is written for one role and lives and dies with it, the one-to-one case "
-            "for which IAM's guide names inline policies; a managed one could be attached to others.",
+            "for which IAM's guide names inline policies; a managed one can be attached to others.",
         )
 
     @property

@@ -87,7 +87,7 @@ class ValkeyCache(Construct):
         removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.RETAIN,
     ) -> None:
         super().__init__(scope, id)
-        self._name = resource_name(prefix, "cache")
+        self.name = resource_name(prefix, "cache")
         self._key, self._removal = encryption_key, removal_policy
         existing = (existing_url_secret, existing_security_group)
         new = existing == (None, None)
@@ -95,8 +95,8 @@ class ValkeyCache(Construct):
             self,
             [
                 (
-                    re.fullmatch(r"(?=.{1,40}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", self._name) is None,
-                    f"'{self._name}' must be at most 40 lower case letters, digits and hyphens.",
+                    re.fullmatch(r"(?=.{1,40}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name) is None,
+                    f"'{self.name}' must be at most 40 lower case letters, digits and hyphens.",
                 ),
                 (
                     not new and None in existing,
@@ -136,7 +136,7 @@ class ValkeyCache(Construct):
             "Cache",
             **asked,
             engine="valkey",
-            serverless_cache_name=self._name,
+            serverless_cache_name=self.name,
             description="What the tasks of a service share",
             security_group_ids=[self.security_group.security_group_id],
             kms_key_id=self._key.key_arn if self._key else None,
@@ -171,7 +171,7 @@ class ValkeyCache(Construct):
             self,
             "User",
             engine="valkey",
-            user_id=self._name,
+            user_id=self.name,
             user_name=USER,
             access_string=ACCESS,
             authentication_mode={
@@ -183,7 +183,7 @@ class ValkeyCache(Construct):
             self,
             "Users",
             engine="valkey",
-            user_group_id=self._name,
+            user_group_id=self.name,
             user_ids=[user.ref],
         )
 

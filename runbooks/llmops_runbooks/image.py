@@ -18,6 +18,7 @@ from typing import Any
 from llmops_runbooks.errors import UsageError
 from llmops_runbooks.manifest import canonical_json, sha256
 from llmops_runbooks.ports import Registry
+from llmops_runbooks.service_tables import Architecture
 
 ROOT = "app"
 COMMAND = ["python", "-m", "llm_service"]
@@ -28,6 +29,8 @@ DOCKER_TO_OCI = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": LAYER_TYPE,
     "application/vnd.docker.container.image.v1+json": CONFIG_TYPE,
 }
+PLATFORMS: Mapping[Architecture, str] = {"arm64": "arm64", "x86_64": "amd64"}
+"""What OCI calls AWS's architectures."""
 EPOCH = "1970-01-01T00:00:00Z"
 
 
@@ -73,7 +76,7 @@ def build(tree: Mapping[str, bytes], base: Base) -> Image:
     return Image(layer, config, manifest)
 
 
-def base_of(registry: Registry, tag: str | None) -> Base:
+def base_of(registry: Registry, tag: str | None, architecture: Architecture) -> Base:
     """The base image behind `tag`; raises UsageError if it is not in the repository."""
     if tag is None:
         return Base()
@@ -84,8 +87,11 @@ def base_of(registry: Registry, tag: str | None) -> Base:
             "llmops.toml names.",
             hint=f"Push an image with Python and the dependencies as {registry.name}:{tag}.",
         )
-    manifest = _single(registry, tag, found.manifest)
+    wanted = PLATFORMS[architecture]
+    manifest = _single(registry, tag, found.manifest, wanted)
     config = json.loads(registry.blob(manifest["config"]["digest"]))
+    if config.get("architecture", wanted) != wanted:
+        raise _other_platform(registry, tag, wanted)
     return Base(tuple(_oci(layer) for layer in manifest["layers"]), config)
 
 
@@ -100,20 +106,27 @@ def push(image: Image, registry: Registry, tag: str) -> None:
         )
 
 
-def _single(registry: Registry, tag: str, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The linux/amd64 entry, if the tag names a list of images for several platforms."""
+def _single(
+    registry: Registry, tag: str, manifest: Mapping[str, Any], wanted: str
+) -> Mapping[str, Any]:
+    """The entry for the platform, if the tag names a list of images for several."""
     for entry in manifest.get("manifests", ()):
         platform = entry.get("platform", {})
-        if (platform.get("os"), platform.get("architecture")) == ("linux", "amd64"):
+        if (platform.get("os"), platform.get("architecture")) == ("linux", wanted):
             found = registry.image(digest=entry["digest"])
             if found is not None:
                 return found.manifest
     if "layers" not in manifest:
-        raise UsageError(
-            f"The image '{tag}' of the repository {registry.name} has no linux/amd64 variant.",
-            hint="Push the base image for linux/amd64.",
-        )
+        raise _other_platform(registry, tag, wanted)
     return manifest
+
+
+def _other_platform(registry: Registry, tag: str, wanted: str) -> UsageError:
+    return UsageError(
+        f"The image '{tag}' of the repository {registry.name} has no linux/{wanted} variant, which "
+        "service.architecture of llmops.toml asks for.",
+        hint=f"Push the base image for linux/{wanted}.",
+    )
 
 
 def _tar(tree: Mapping[str, bytes]) -> bytes:

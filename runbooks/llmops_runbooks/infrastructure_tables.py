@@ -14,6 +14,7 @@ from llmops_runbooks.service_tables import Share, Table
 Arn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:\S+$")]
 Cron = Annotated[str, Field(pattern=r"^cron\([^()]+\)$")]
 """As EventBridge and Application Auto Scaling write it: `cron(0 7 ? * MON-FRI *)`."""
+Policy = Literal["aws-solutions", "hipaa", "nist-800-53-r5", "pci-dss"]
 Days = Annotated[int, Field(ge=1, le=3650)]
 
 
@@ -125,7 +126,8 @@ class Secrets(Table):
 
     providers: tuple[Literal["openai", "anthropic"], ...] = ()
     """Model providers whose keys it is given."""
-    langfuse: bool = False
+    langfuse_host: Annotated[str, Field(pattern=r"^https://\S+$")] | None = None
+    """Where Langfuse is; None: nothing is sent there."""
     rotation_days: Annotated[int, Field(ge=0, le=365)] = 0
     """Bearer tokens and database users change that often; 0: when an operator says so."""
 

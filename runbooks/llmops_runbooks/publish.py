@@ -20,7 +20,7 @@ from llmops_runbooks import bundle_files, image
 from llmops_runbooks.errors import CloudError, UsageError
 from llmops_runbooks.manifest import ID_PATTERN, Release, canonical_json, sha256, version_of
 from llmops_runbooks.ports import Artifacts, Registry
-from llmops_runbooks.service_tables import Semver
+from llmops_runbooks.service_tables import Architecture, Semver
 
 CODE = "llm_service"
 CORPUS = f"{CODE}/sample/documents.jsonl"
@@ -79,6 +79,15 @@ class Parts:
     blobs: Mapping[str, bytes]
 
 
+@dataclass(frozen=True)
+class Below:
+    """The base image that code is laid on: a tag of the registry, None for none."""
+
+    registry: Registry
+    tag: str | None
+    architecture: Architecture
+
+
 def publish(
     version: str,
     *,
@@ -86,20 +95,20 @@ def publish(
     artifacts: Artifacts,
     registry: Registry,
     base_image: str | None = None,
+    architecture: Architecture = "arm64",
     warn: Callable[[str], None] = lambda _: None,
 ) -> Release:
     """The release `version` (or id), published now if it was not.
 
     Raises UsageError if it is neither published nor in the project's releases/.
     """
+    below = Below(registry, base_image, architecture)
     found = published(version, artifacts)
     if found is None:
-        return _publish(
-            assemble(version, project, registry, base_image, artifacts), artifacts, registry
-        )
+        return _publish(assemble(version, project, below, artifacts), artifacts, registry)
     if (project / "releases" / found.version / FILE).is_file():
         _warn_of_differences(
-            found, lambda: assemble(found.version, project, registry, base_image, artifacts), warn
+            found, lambda: assemble(found.version, project, below, artifacts), warn
         )
     if artifacts.put_new(found.key, found.canonical()):
         warn(f"The manifest of {found.id} was claimed but not stored; it is stored now.")
@@ -132,12 +141,11 @@ def exists(version: str, project: Path, artifacts: Artifacts) -> None:
     )
 
 
-def assemble(
-    version: str, project: Path, registry: Registry, base_image: str | None, artifacts: Artifacts
-) -> Parts:
+def assemble(version: str, project: Path, below: Below, artifacts: Artifacts) -> Parts:
     """The release as the working tree has it; reads the base image, uploads nothing."""
     exists(version, project, artifacts)
-    return _assemble(version, project, image.base_of(registry, base_image), artifacts)
+    base = image.base_of(below.registry, below.tag, below.architecture)
+    return _assemble(version, project, base, artifacts)
 
 
 def _assemble(

@@ -24,7 +24,7 @@ from llmops_runbooks.manifest import Release
 from llmops_runbooks.narration import Event, Mark, Tell, silent
 from llmops_runbooks.outcome import Outcome, Result
 from llmops_runbooks.ports import Cloud
-from llmops_runbooks.publish import assemble, exists, publish, published
+from llmops_runbooks.publish import Below, assemble, exists, publish, published
 from llmops_runbooks.serving import Serving, service_of, serving
 from llmops_runbooks.settings import Environment
 from llmops_runbooks.watch import PATIENCE, Watch
@@ -78,8 +78,9 @@ def plan(job: Job) -> Result:
     manifest = published(job.version, cloud.artifacts)
     new = manifest is None
     if manifest is None:
-        below = job.settings.base_image
-        parts = assemble(job.version, job.project, cloud.registry, below, cloud.artifacts)
+        settings = job.settings
+        below = Below(cloud.registry, settings.base_image, settings.service.architecture)
+        parts = assemble(job.version, job.project, below, cloud.artifacts)
         manifest = parts.release
     base = mould(cloud, live)
     if manifest.id == live.release and base is live.task_definition:
@@ -161,6 +162,7 @@ def _published(job: Job) -> Release:
         artifacts=job.cloud.artifacts,
         registry=job.cloud.registry,
         base_image=job.settings.base_image,
+        architecture=job.settings.service.architecture,
         warn=lambda text: job.say("publish", text, Mark.WARNING),
     )
     if job.cloud.registry.image(digest=manifest.image) is None:

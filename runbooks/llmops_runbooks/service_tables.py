@@ -12,6 +12,7 @@ Percent = Annotated[float, Field(ge=0.1, le=50)]
 Minutes = Annotated[int, Field(ge=0, le=1440)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Architecture = Literal["arm64", "x86_64"]
 
 
 class Table(BaseModel):
@@ -38,6 +39,8 @@ class Service(Table):
     desired_count: Annotated[int, Field(ge=1, le=100)] = 2
     cpu: Literal[256, 512, 1024, 2048, 4096] = 512
     memory_mib: Annotated[int, Field(ge=512, le=30720)] = 1024
+    architecture: Architecture = "arm64"
+    """Of the processor: tasks run on it, and releases are laid on the base image for it."""
     container_port: Port = 8080
     listener_port: Port = 80
     test_listener_port: Port = 8080

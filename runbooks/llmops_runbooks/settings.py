@@ -57,6 +57,8 @@ class Environment(Table):
     throw_away: bool = False
     """Its data may go with its stacks. Default: data is kept and stacks are protected."""
     compute: Literal["fargate", "lambda"] = "fargate"
+    policies: tuple[infrastructure.Policy, ...] = ("aws-solutions",)
+    """cdk-nag's packs that its templates must pass."""
     canary: Canary = Canary()
     judge: dict[str, Any] = Field(default_factory=dict)
     """The judge's policy as it was written, this environment's laid over the defaults."""

@@ -28,11 +28,13 @@ class EnvironmentStack(ExplicitStack):
             description=f"{environment.service_name} {environment.name}: {what}",
             termination_protection=not self.throw_away,
         )
-        for key, value in (
-            ("service", environment.service_name),
-            ("environment", environment.name),
-        ):
+        for key, value in self.tags_of(environment).items():
             cdk.Tags.of(self).add(key, value, exclude_resource_types=UNTAGGED)
+
+    @staticmethod
+    def tags_of(environment: Environment) -> dict[str, str]:
+        """What every resource of the environment is tagged with."""
+        return {"service": environment.service_name, "environment": environment.name}
 
     @property
     def removal_policy(self) -> cdk.RemovalPolicy:

@@ -1,32 +1,96 @@
-"""From the settings of an environment to its four stacks."""
+"""From the settings of an environment to its stacks.
+
+A stack's module is imported when it is wanted: each brings its modules of the CDK along.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
 
 from llmops_runbooks.settings import Environment
+from llmops_stacks.common import Common, CommonStack
 from llmops_stacks.data import DataStack
+from llmops_stacks.foundation import Foundation
 from llmops_stacks.network import NetworkStack
-from llmops_stacks.routing import RoutingStack
-from llmops_stacks.service import Below, ServiceStack
+
+if TYPE_CHECKING:
+    from llmops_stacks.service import Below, ServiceStack
 
 
-@dataclass(frozen=True)
-class Stacks:
-    """The stacks of an environment, in the order they are deployed."""
+def build(app: cdk.App, environment: Environment) -> None:
+    """Adds the stacks of the environment to the app, in the order they are deployed."""
+    foundation = _foundation(app, environment)
+    if environment.compute == "lambda":
+        _on_lambda(app, environment, foundation)
+    else:
+        _on_fargate(app, environment, foundation)
+    if environment.delivery.repository or environment.delivery.pipeline_connection_arn:
+        from llmops_stacks.delivery import DeliveryStack
 
-    network: NetworkStack
-    data: DataStack
-    routing: RoutingStack
-    service: ServiceStack
+        DeliveryStack(app, environment)
 
 
-def build(app: cdk.App, environment: Environment) -> Stacks:
-    """Adds the stacks of the environment to the app."""
-    network = NetworkStack(app, environment)
-    data = DataStack(app, environment, network.network)
-    routing = RoutingStack(app, environment, network.network)
-    below = Below(network=network.network, data=data, routing=routing.routing)
-    return Stacks(network, data, routing, ServiceStack(app, environment, below))
+def _foundation(app: cdk.App, environment: Environment) -> Foundation:
+    common = Common()
+    if CommonStack.wanted(environment):
+        common = CommonStack(app, environment).common
+    network = NetworkStack(app, environment, common).network
+    data = DataStack(app, environment, network, common)
+    if not environment.secrets.rotation_days:
+        return Foundation(common, network, data, None)
+    from llmops_stacks.rotation import RotationStack
+
+    rotation = RotationStack(app, environment, network, data, common)
+    return Foundation(common, network, data, rotation)
+
+
+def _on_fargate(app: cdk.App, environment: Environment, foundation: Foundation) -> None:
+    from llmops_stacks.routing import RoutingStack
+    from llmops_stacks.service import Below, ServiceStack
+
+    edge = RoutingStack(app, environment, foundation.network, foundation.common)
+    below = Below(
+        foundation.common,
+        foundation.network,
+        foundation.data,
+        foundation.rotation,
+        edge.routing,
+        edge.web_acl,
+    )
+    service = ServiceStack(app, environment, below)
+    if environment.jobs.enabled:
+        from llmops_stacks.workers import WorkersStack
+
+        WorkersStack(app, environment, below, service)
+    if environment.page.image:
+        from llmops_stacks.page import PageStack
+
+        PageStack(app, environment, below, service)
+    _around(app, environment, below, service)
+
+
+def _on_lambda(app: cdk.App, environment: Environment, foundation: Foundation) -> None:
+    from llmops_stacks.serverless import ServerlessStack
+
+    ServerlessStack(
+        app,
+        environment,
+        foundation.network,
+        foundation.data,
+        foundation.common,
+        rotation=foundation.rotation,
+    )
+
+
+def _around(app: cdk.App, environment: Environment, below: Below, service: ServiceStack) -> None:
+    """What looks at the service and keeps what it says."""
+    if environment.storage.archive:
+        from llmops_stacks.archive import ArchiveStack
+
+        ArchiveStack(app, environment, below.common, service.service.log_group)
+    if environment.monitoring.enabled:
+        from llmops_stacks.monitoring import MonitoringStack, watched_of
+
+        MonitoringStack(app, environment, watched_of(below, service), below.common.topics)

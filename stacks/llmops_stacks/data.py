@@ -5,23 +5,76 @@ from __future__ import annotations
 import aws_cdk as cdk
 from constructs import Construct
 
-from llmops_constructs import ArtifactStore, Database, ImageRepository, Network, ServiceSecrets
+from llmops_constructs import (
+    ArtifactStore,
+    AuroraDatabase,
+    BackupPlan,
+    Database,
+    ImageRepository,
+    JobsQueue,
+    Network,
+    PostgresDatabase,
+    ServiceSecrets,
+    SessionStore,
+    ValkeyCache,
+    VaultLock,
+)
+from llmops_constructs._findings import acknowledge, acknowledge_rule
 from llmops_runbooks.settings import Environment
 from llmops_stacks.base import EnvironmentStack
+from llmops_stacks.common import Common
+
+JOB_SECONDS = 60
+"""For which a job's message is hidden at a time."""
+MONITORING_SECONDS = 60
 
 
 class DataStack(EnvironmentStack):
-    """Database, artifact bucket, secrets and image repository."""
+    """Database, artifacts, secrets, images; and what else the settings ask to be kept."""
 
-    def __init__(self, scope: Construct, environment: Environment, network: Network) -> None:
+    def __init__(
+        self, scope: Construct, environment: Environment, network: Network, common: Common
+    ) -> None:
         super().__init__(scope, "data", environment)
-        self.database = self._make_database(environment, network)
-        self.artifacts = ArtifactStore(self, "Artifacts", removal_policy=self.removal_policy)
-        self.secrets = ServiceSecrets(self, "Secrets", removal_policy=self.removal_policy)
-        self.images = ImageRepository(
-            self, "Images", repository_name=environment.prefix, removal_policy=self.removal_policy
+        self._environment, self._common = environment, common
+        self.database: PostgresDatabase = self._make_database(network)
+        self.artifacts = ArtifactStore(
+            self,
+            "Artifacts",
+            access_log_bucket=common.access_log_bucket,
+            encryption_key=common.key,
+            removal_policy=self.removal_policy,
         )
+        self.secrets = ServiceSecrets(
+            self,
+            "Secrets",
+            rotated=environment.secrets.rotation_days > 0,
+            providers=environment.secrets.providers,
+            with_langfuse=environment.secrets.langfuse_host is not None,
+            encryption_key=common.key,
+            removal_policy=self.removal_policy,
+        )
+        if environment.secrets.rotation_days:
+            self._rotated_elsewhere()
+        self.images = ImageRepository(
+            self,
+            "Images",
+            repository_name=environment.prefix,
+            encryption_key=common.key,
+            removal_policy=self.removal_policy,
+        )
+        self.cache = self._make_cache(network) if environment.storage.valkey else None
+        self.sessions = self._make_sessions() if environment.storage.sessions else None
+        self.jobs = self._make_jobs() if environment.jobs.enabled else None
+        if environment.storage.backup:
+            self._back_up()
         self._tell_deploy()
+
+    def _rotated_elsewhere(self) -> None:
+        """cdk-nag looks for the schedule of a secret in the secret's own stack only."""
+        reason = "The rotation stack has its schedule: code that changes stays out of this stack."
+        acknowledge(self.secrets.tokens, "AwsSolutions-SMG4", reason)
+        acknowledge_rule(self.secrets.tokens, "SecretsManagerRotationEnabled", reason)
 
     def _tell_deploy(self) -> None:
         """Where the first release is published to, before the service stack exists."""
@@ -32,21 +85,88 @@ class DataStack(EnvironmentStack):
         ):
             cdk.CfnOutput(self, name, value=value)
 
-    def _make_database(self, environment: Environment, network: Network) -> Database:
-        settings = environment.database
+    def _make_database(self, network: Network) -> PostgresDatabase:
+        settings = self._environment.database
         protected = settings.deletion_protection
+        removal = (
+            cdk.RemovalPolicy.DESTROY
+            if self.throw_away and not protected
+            else cdk.RemovalPolicy.SNAPSHOT
+        )
+        monitoring = MONITORING_SECONDS if settings.enhanced_monitoring else 0
+        name = self._environment.service_name.replace("-", "_")
+        if settings.engine == "aurora":
+            return AuroraDatabase(
+                self,
+                "Database",
+                vpc=network.vpc,
+                vpc_subnets=network.database_subnets,
+                database_name=name,
+                min_acu=settings.minimum_acu,
+                max_acu=settings.maximum_acu,
+                multi_az=settings.multi_az,
+                backup_days=max(1, settings.backup_days),
+                monitoring_seconds=monitoring,
+                deletion_protection=protected,
+                encryption_key=self._common.key,
+                removal_policy=removal,
+            )
         return Database(
             self,
             "Database",
             vpc=network.vpc,
             vpc_subnets=network.database_subnets,
-            database_name=environment.service_name.replace("-", "_"),
+            database_name=name,
             instance_class=settings.instance_class,
             allocated_gib=settings.allocated_gib,
             multi_az=settings.multi_az,
             backup_days=settings.backup_days,
+            monitoring_seconds=monitoring,
             deletion_protection=protected,
-            removal_policy=cdk.RemovalPolicy.DESTROY
-            if self.throw_away and not protected
-            else cdk.RemovalPolicy.SNAPSHOT,
+            encryption_key=self._common.key,
+            removal_policy=removal,
+        )
+
+    def _make_cache(self, network: Network) -> ValkeyCache:
+        return ValkeyCache(
+            self,
+            "Cache",
+            prefix=self._environment.prefix,
+            vpc=network.vpc,
+            vpc_subnets=network.database_subnets,
+            encryption_key=self._common.key,
+            removal_policy=self.removal_policy,
+        )
+
+    def _make_sessions(self) -> SessionStore:
+        return SessionStore(
+            self,
+            "Sessions",
+            deletion_protection=not self.throw_away,
+            encryption_key=self._common.key,
+            removal_policy=self.removal_policy,
+        )
+
+    def _make_jobs(self) -> JobsQueue:
+        return JobsQueue(
+            self,
+            "Jobs",
+            prefix=self._environment.prefix,
+            visibility_seconds=JOB_SECONDS,
+            encryption_key=self._common.key,
+            removal_policy=self.removal_policy,
+        )
+
+    def _back_up(self) -> None:
+        days = self._environment.storage.vault_lock_days
+        BackupPlan(
+            self,
+            "Backup",
+            prefix=self._environment.prefix,
+            databases=[self.database],
+            tables=[self.sessions.table] if self.sessions else [],
+            buckets=[self.artifacts.bucket],
+            lock=VaultLock(min_days=days) if days else None,
+            encryption_key=self._common.key,
+            removal_policy=self.removal_policy,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import aws_cdk as cdk
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
@@ -15,26 +14,33 @@ from llmops_constructs import (
     Canary,
     FargateLlmService,
     GateFunction,
+    Hours,
     LambdaHook,
     LlmRouting,
-    Network,
+    Scaling,
     ServiceAlarms,
+    SpotShare,
+    WebAcl,
 )
 from llmops_constructs.rollout import POST_TEST_TRAFFIC_SHIFT, PRE_PRODUCTION_TRAFFIC_SHIFT
+from llmops_runbooks import infrastructure_tables as settings
 from llmops_runbooks.coordinates import Coordinates, parameter_name
 from llmops_runbooks.settings import Environment
 from llmops_stacks.base import METRIC_NAMESPACE, EnvironmentStack
 from llmops_stacks.bundle import staged
 from llmops_stacks.data import DataStack
+from llmops_stacks.foundation import Foundation
+from llmops_stacks.parameters import ReleaseParameters
+
+CACHE_PORT = 6379
 
 
 @dataclass(frozen=True)
-class Below:
-    """The stacks the service stands on."""
+class Below(Foundation):
+    """The foundation with the load balancer on it."""
 
-    network: Network
-    data: DataStack
     routing: LlmRouting
+    web_acl: WebAcl | None
 
 
 class ServiceStack(EnvironmentStack):
@@ -46,53 +52,20 @@ class ServiceStack(EnvironmentStack):
 
     def __init__(self, scope: Construct, environment: Environment, below: Below) -> None:
         super().__init__(scope, "service", environment)
-        self.image_uri = self._parameter(
-            "ImageUri",
-            "The image of the release that runs, by digest",
-            r"\S+@sha256:[0-9a-f]{64}",
-        )
-        self.release_id = self._parameter(
-            "ReleaseId", "The release that runs: <version>-<8 hex digits>", r"\S+-[0-9a-f]{8}"
-        )
-        self.corpus_uri = self._parameter(
-            "CorpusUri", "The corpus of that release", r"s3://\S+/corpus/\S+"
-        )
-        self.bundle_uri = self._parameter(
-            "BundleUri",
-            "Features and prompts of that release; empty: those packaged in its image",
-            r"(s3://\S+/bundles/\S+)?",
-            default="",
-        )
-        self.release_configuration = self._parameter(
-            "ReleaseConfiguration",
-            "The configuration of that release, a JSON object",
-            r"\{.*\}",
-            default="{}",
-        )
+        self.release = ReleaseParameters(self)
         self.alarms = ServiceAlarms(
             self,
             "Alarms",
             prefix=environment.prefix,
             routing=below.routing,
             database=below.data.database,
+            topics=below.common.topics,
+            runbook_url=environment.alerts.runbooks,
         )
         self.gate = self._make_gate(environment, below)
         self.service = self._make_service(environment, below)
         self._grant(below)
         self._publish(environment, below)
-
-    def _parameter(
-        self, name: str, description: str, pattern: str, default: str | None = None
-    ) -> str:
-        parameter = cdk.CfnParameter(
-            self,
-            name,
-            type="String",
-            description=description,
-            allowed_pattern=f"^{pattern}$",
-            default=default,
-        )
-        return parameter.value_as_string
 
     def _make_gate(self, environment: Environment, below: Below) -> GateFunction:
         with staged() as folder:
@@ -108,14 +81,17 @@ class ServiceStack(EnvironmentStack):
                 metric_namespace=METRIC_NAMESPACE,
                 artifact_bucket=below.data.artifacts.bucket,
                 vpc=below.network.vpc,
-                vpc_subnets=below.network.service_subnets,
+                vpc_subnets=below.network.function_subnets,
+                ipv6=below.network.ipv6,
                 routing=below.routing,
                 tokens=below.data.secrets.tokens,
+                encryption_key=below.common.key,
                 removal_policy=self.removal_policy,
             )
 
     def _make_service(self, environment: Environment, below: Below) -> FargateLlmService:
-        size, canary = environment.service, environment.canary
+        size, canary, scaling = environment.service, environment.canary, environment.scaling
+        live = below.rotation is not None
         return FargateLlmService(
             self,
             "Service",
@@ -123,7 +99,8 @@ class ServiceStack(EnvironmentStack):
             service_name=environment.service_name,
             vpc=below.network.vpc,
             vpc_subnets=below.network.service_subnets,
-            image_uri=self.image_uri,
+            assign_public_ip=below.network.assign_public_ip,
+            image_uri=self.release.image_uri,
             repository=below.data.images.repository,
             routing=below.routing.routing,
             canary=Canary(
@@ -138,40 +115,56 @@ class ServiceStack(EnvironmentStack):
                 details=_gate_details(environment),
             ),
             database=below.data.database,
-            environment=self._variables(environment),
+            database_secret=below.rotation.user if below.rotation else None,
+            live_credentials=live,
+            token_secret=below.data.secrets.tokens if live else None,
+            environment=self._variables(environment, below.data),
             secrets=self._secrets(environment, below),
+            collector_image=environment.monitoring.collector_image,
             container_port=size.container_port,
             cpu=size.cpu,
             memory_mib=size.memory_mib,
-            desired_count=size.desired_count,
+            cpu_architecture=architecture_of(environment),
+            desired_count=None if scaling else size.desired_count,
+            scaling=scaling_of(scaling) if scaling else None,
+            spot=spot_of(scaling) if scaling else None,
+            encryption_key=below.common.key,
             removal_policy=self.removal_policy,
         )
 
-    def _variables(self, environment: Environment) -> dict[str, str]:
+    def _variables(self, environment: Environment, data: DataStack) -> dict[str, str]:
+        budget = environment.monitoring.daily_llm_budget_usd
+        langfuse = environment.secrets.langfuse_host
         return {
             "SERVICE_NAME": environment.service_name,
             "ENVIRONMENT": environment.name,
-            "RELEASE": self.release_id,
-            "RELEASE_CONFIGURATION": self.release_configuration,
             "METRIC_NAMESPACE": METRIC_NAMESPACE,
-            "CORPUS_URI": self.corpus_uri,
-            "BUNDLE_URI": self.bundle_uri,
+            **self.release.variables(),
+            **({"LANGFUSE_HOST": langfuse} if langfuse else {}),
+            **({"DAY_BUDGET_MICRO_USD": f"{budget * 1e6:.0f}"} if budget else {}),
+            **(data.jobs.variables if data.jobs else {}),
             **_scoring(environment),
         }
 
     def _secrets(self, environment: Environment, below: Below) -> dict[str, ecs.Secret]:
-        """What the container reads from Secrets Manager: tokens, and a judging model's key."""
-        tokens = ecs.Secret.from_secrets_manager(below.data.secrets.tokens)
+        """What ECS injects: what no rotation changes, and a judging model's key."""
+        found = secrets_of(below.data)
+        if below.rotation is None:
+            found["BEARER_TOKENS"] = ecs.Secret.from_secrets_manager(below.data.secrets.tokens)
         arn = environment.scoring.key_secret_arn
-        if not (environment.scoring.url and arn):
-            return {"BEARER_TOKENS": tokens}
-        key = secretsmanager.Secret.from_secret_complete_arn(self, "ScorerKey", arn)
-        return {"BEARER_TOKENS": tokens, "SCORER_KEY": ecs.Secret.from_secrets_manager(key)}
+        if environment.scoring.url and arn:
+            key = secretsmanager.Secret.from_secret_complete_arn(self, "ScorerKey", arn)
+            found["SCORER_KEY"] = ecs.Secret.from_secrets_manager(key)
+        return found
 
     def _grant(self, below: Below) -> None:
-        """The service reads its corpus and its bundle, and nothing else of AWS."""
+        """The service reads its corpus and its bundle, hands over jobs, and asks the cache."""
         for keys in ("corpus/*", "bundles/*"):
             self.service.allow_objects(below.data.artifacts.bucket, keys)
+        if below.data.jobs:
+            below.data.jobs.grant_send(self.service.task_role)
+        if below.data.cache:
+            self.service.connect_to(below.data.cache.security_group, CACHE_PORT, "Cache")
 
     def _publish(self, environment: Environment, below: Below) -> None:
         """The parameter the runbooks find everything by; a missing field fails here."""
@@ -207,6 +200,50 @@ class ServiceStack(EnvironmentStack):
             description="Where the service is; read by the runbooks",
             string_value=self.to_json_string(coordinates.model_dump(mode="json")),
         )
+
+
+def architecture_of(environment: Environment) -> ecs.CpuArchitecture:
+    """What the tasks run on."""
+    arm = environment.service.architecture == "arm64"
+    return ecs.CpuArchitecture.ARM64 if arm else ecs.CpuArchitecture.X86_64
+
+
+def secrets_of(data: DataStack) -> dict[str, ecs.Secret]:
+    """Keys that only a person changes, and the cache's address with its password."""
+    inject = ecs.Secret.from_secrets_manager
+    found = {
+        f"{name.upper()}_API_KEY": inject(secret, "key")
+        for name, secret in data.secrets.provider_keys.items()
+    }
+    if data.secrets.langfuse:
+        for field in ("public_key", "secret_key"):
+            found[f"LANGFUSE_{field.upper()}"] = inject(data.secrets.langfuse, field)
+    if data.cache:
+        found["VALKEY_URL"] = inject(data.cache.url_secret)
+    return found
+
+
+def scaling_of(scaling: settings.Scaling) -> Scaling:
+    """The settings as the construct takes them."""
+    hours = scaling.hours
+    return Scaling(
+        minimum=scaling.minimum,
+        maximum=scaling.maximum,
+        requests_per_minute=scaling.requests_per_target,
+        hours=(Hours(start=_cron(hours.start), stop=_cron(hours.stop), time_zone=hours.time_zone),)
+        if hours
+        else (),
+    )
+
+
+def spot_of(scaling: settings.Scaling) -> SpotShare | None:
+    """Which tasks beyond the first Fargate Spot runs, in steps of a twentieth."""
+    share = round(20 * scaling.spot_share)
+    return SpotShare(on_demand=20 - share, spot=share) if share else None
+
+
+def _cron(text: str) -> str:
+    return text.removeprefix("cron(").removesuffix(")")
 
 
 def _scoring(environment: Environment) -> dict[str, str]:

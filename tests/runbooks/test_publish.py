@@ -194,13 +194,13 @@ def test_an_overlay_that_would_have_no_effect_is_a_usage_error(put: Any, project
         put("1.0.0")
 
 
-def base_image(registry: MemoryRegistry, tag: str) -> str:
+def base_image(registry: MemoryRegistry, tag: str, architecture: str = "arm64") -> str:
     """A Docker image with one layer, as `docker push` leaves it; the digest of its layer."""
     layer, config = (
         b"layer",
         json.dumps(
             {
-                "architecture": "amd64",
+                "architecture": architecture,
                 "os": "linux",
                 "config": {"Env": ["PATH=/usr/bin"], "Entrypoint": ["sh"], "Cmd": ["sh"]},
                 "rootfs": {"type": "layers", "diff_ids": ["sha256:" + "1" * 64]},
@@ -241,6 +241,15 @@ def test_the_code_is_laid_on_the_base_image(put: Any, registry: MemoryRegistry) 
         "Cmd": ["python", "-m", "llm_service"],
     }
     assert len(config["rootfs"]["diff_ids"]) == 2
+
+
+def test_a_base_image_for_another_processor_is_a_usage_error(
+    put: Any, registry: MemoryRegistry
+) -> None:
+    base_image(registry, "base", "amd64")
+    with pytest.raises(UsageError, match="has no linux/arm64 variant"):
+        put("1.0.0", base_image="base")
+    assert put("1.0.0", base_image="base", architecture="x86_64").version == "1.0.0"
 
 
 def test_a_base_image_that_is_missing_is_a_usage_error_that_says_what_to_push(put: Any) -> None:

@@ -25,7 +25,7 @@ class Assembly:
 
     @property
     def templates(self) -> dict[str, Template]:
-        """By what the stack is: network, data, routing, service."""
+        """By what the stack is: network, data, routing, service and the others."""
         prefix = f"{self.environment.prefix}-"
         return {
             file.name.removeprefix(prefix).removesuffix(".template.json"): json.loads(
@@ -43,6 +43,13 @@ class Assembly:
             if kind in ("", resource["Type"])
         }
 
+    @property
+    def gate(self) -> Template:
+        """The function that ECS asks."""
+        functions = self.resources("AWS::Lambda::Function")
+        (found,) = (body for name, body in functions.items() if name.startswith("service/Gate"))
+        return found
+
     def json(self, name: str) -> Any:
         """Another file of the assembly."""
         return json.loads((self.folder / name).read_text())
@@ -59,7 +66,7 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Assemb
             environment = settings.load(name, file=ROOT / "llmops.toml", variables={})
             app = new_app(str(folder))
             build(app, environment)
-            add_checks(app)
+            add_checks(app, environment)
             app.synth()
             made[name] = Assembly(folder, environment)
         return made[name]

@@ -19,6 +19,8 @@ class Assembly(Protocol):
     environment: Any
     templates: dict[str, dict[str, Any]]
 
+    @property
+    def gate(self) -> dict[str, Any]: ...
     def resources(self, kind: str = "") -> dict[str, dict[str, Any]]: ...
     def json(self, name: str) -> Any: ...
 
@@ -105,7 +107,7 @@ def test_the_gate_is_asked_before_any_user_and_before_each_step(local: Assembly)
 
 def test_the_gate_is_where_it_reaches_the_test_listener(local: Assembly, prod: Assembly) -> None:
     for assembly in (local, prod):
-        (function,) = assembly.resources("AWS::Lambda::Function").values()
+        function = assembly.gate
         subnets = function["Properties"]["VpcConfig"]["SubnetIds"]
         assert len(subnets) == len(assembly.environment.zones)
         endpoints = assembly.resources("AWS::EC2::VPCEndpoint").values()

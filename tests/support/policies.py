@@ -22,7 +22,7 @@ def findings(stack: cdk.Stack) -> list[str]:
     assert isinstance(app, cdk.App)
     cdk.Validations.of(app).add_plugins(*(pack(app) for pack in PACKS))
     try:
-        app.synth()
+        app.synth(force=True)
     except RuntimeError as error:
         if "Validation" not in str(error):
             raise

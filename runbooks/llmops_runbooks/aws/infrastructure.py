@@ -80,6 +80,7 @@ class Infrastructure:
             artifacts=artifacts,
             registry=EcrRegistry(self._clients, repository),
             base_image=self._environment.base_image,
+            architecture=self._environment.service.architecture,
             warn=warn,
         )
         return _parameters_of(release, artifacts, uri)

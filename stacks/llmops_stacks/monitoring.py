@@ -1,0 +1,195 @@
+"""The monitoring stack: what is shown, asked for and told, beyond the alarms of a rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from llmops_constructs import (
+    AlarmTopics,
+    Beside,
+    BudgetAlarms,
+    CacheAlarms,
+    DatabaseAlarms,
+    FeedbackAlarms,
+    FunctionAlarms,
+    LlmDashboards,
+    LlmRouting,
+    PostgresDatabase,
+    ProviderAlarms,
+    QueueAlarms,
+    RotationAlarms,
+    SavedQueries,
+    ServiceMetrics,
+    ServiceTotals,
+    SpendAlarms,
+)
+from llmops_runbooks.settings import Environment
+from llmops_stacks.base import METRIC_NAMESPACE, EnvironmentStack
+from llmops_stacks.service import Below, ServiceStack
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """What an environment has to be watched; None and empty: it has none."""
+
+    log_group: logs.ILogGroup
+    """Where the service writes."""
+    database: PostgresDatabase
+    alarms: tuple[cloudwatch.IAlarm, ...] = ()
+    """Those of a rollout, whose state the release's dashboard shows."""
+    routing: LlmRouting | None = None
+    queue: sqs.IQueue | None = None
+    dead_letters: sqs.IQueue | None = None
+    cache_name: str | None = None
+    functions: Mapping[str, tuple[lambda_.IFunction, logs.ILogGroup]] = field(default_factory=dict)
+    rotations: Mapping[str, lambda_.IFunction] = field(default_factory=dict)
+
+
+def watched_of(below: Below, service: ServiceStack) -> Watched:
+    """What a service on Fargate has to be watched."""
+    data = below.data
+    return Watched(
+        log_group=service.service.log_group,
+        database=data.database,
+        alarms=tuple(service.alarms.alarms),
+        routing=below.routing,
+        queue=data.jobs.queue if data.jobs else None,
+        dead_letters=data.jobs.dead_letters if data.jobs else None,
+        cache_name=data.cache.name if data.cache else None,
+        functions={"gate": (service.gate.function, service.gate.log_group)},
+        rotations=below.rotation.functions if below.rotation else {},
+    )
+
+
+class MonitoringStack(EnvironmentStack):
+    """Dashboards, saved queries, and an alarm for whatever a person should look at."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        environment: Environment,
+        watched: Watched,
+        topics: AlarmTopics | None,
+    ) -> None:
+        super().__init__(scope, "monitoring", environment)
+        self._environment, self._watched, self._topics = environment, watched, topics
+        self._show()
+        self._watch_the_service()
+        self._watch_resources()
+        self._watch_functions()
+        self._budget()
+
+    def _show(self) -> None:
+        environment, watched = self._environment, self._watched
+        LlmDashboards(
+            self,
+            "Dashboards",
+            prefix=environment.prefix,
+            metrics=ServiceMetrics(
+                namespace=METRIC_NAMESPACE,
+                service=environment.service_name,
+                environment=environment.name,
+            ),
+            beside=Beside(
+                routing=watched.routing,
+                database=watched.database,
+                queue=watched.queue,
+                log_group=watched.log_group,
+            ),
+            alarms=watched.alarms,
+        )
+        SavedQueries(self, "Queries", prefix=environment.prefix, log_groups=[watched.log_group])
+
+    def _watch_the_service(self) -> None:
+        prefix, budget = self._environment.prefix, self._environment.monitoring.daily_llm_budget_usd
+        totals = ServiceTotals(self, "Totals", prefix=prefix, log_group=self._watched.log_group)
+        for kind, name in ((ProviderAlarms, "ProviderAlarms"), (FeedbackAlarms, "FeedbackAlarms")):
+            kind(
+                self, name, prefix=prefix, totals=totals, topics=self._topics, runbook_url=self._url
+            )
+        if budget:
+            SpendAlarms(
+                self,
+                "SpendAlarms",
+                prefix=prefix,
+                totals=totals,
+                daily_budget_usd=budget,
+                topics=self._topics,
+                runbook_url=self._url,
+            )
+
+    def _watch_resources(self) -> None:
+        prefix, watched = self._environment.prefix, self._watched
+        DatabaseAlarms(
+            self,
+            "DatabaseAlarms",
+            prefix=prefix,
+            database=watched.database,
+            topics=self._topics,
+            runbook_url=self._url,
+        )
+        if watched.queue:
+            QueueAlarms(
+                self,
+                "QueueAlarms",
+                prefix=prefix,
+                queue=watched.queue,
+                dead_letters=watched.dead_letters,
+                topics=self._topics,
+                runbook_url=self._url,
+            )
+        if watched.cache_name:
+            CacheAlarms(
+                self,
+                "CacheAlarms",
+                prefix=prefix,
+                cache_name=watched.cache_name,
+                topics=self._topics,
+                runbook_url=self._url,
+            )
+
+    def _watch_functions(self) -> None:
+        prefix = self._environment.prefix
+        for name, (function, log_group) in self._watched.functions.items():
+            FunctionAlarms(
+                self,
+                f"{name.title()}Alarms",
+                prefix=prefix,
+                name=name,
+                function=function,
+                log_group=log_group,
+                topics=self._topics,
+                runbook_url=self._url,
+            )
+        if self._watched.rotations:
+            RotationAlarms(
+                self,
+                "RotationAlarms",
+                prefix=prefix,
+                functions=self._watched.rotations,
+                topics=self._topics,
+                runbook_url=self._url,
+            )
+
+    def _budget(self) -> None:
+        monthly = self._environment.monitoring.monthly_budget_usd
+        if monthly and self._topics:
+            BudgetAlarms(
+                self,
+                "Budget",
+                prefix=self._environment.prefix,
+                topics=self._topics,
+                monthly_usd=monthly,
+                tags=self.tags_of(self._environment),
+            )
+
+    @property
+    def _url(self) -> str:
+        return self._environment.alerts.runbooks

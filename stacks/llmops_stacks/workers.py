@@ -1,0 +1,68 @@
+"""The workers stack: jobs that outlast a request."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from constructs import Construct
+
+from llmops_constructs import WorkerScaling, WorkerService
+from llmops_runbooks.settings import Environment
+from llmops_stacks.base import METRIC_NAMESPACE, EnvironmentStack
+from llmops_stacks.data import JOB_SECONDS
+from llmops_stacks.parameters import ReleaseParameters
+from llmops_stacks.service import (
+    CACHE_PORT,
+    Below,
+    ServiceStack,
+    architecture_of,
+    secrets_of,
+)
+
+
+class WorkersStack(EnvironmentStack):
+    """Workers of the service's own image. They take a new release with the next `llmops deploy`."""
+
+    def __init__(
+        self, scope: Construct, environment: Environment, below: Below, service: ServiceStack
+    ) -> None:
+        super().__init__(scope, "workers", environment)
+        release = ReleaseParameters(self)
+        jobs = below.data.jobs
+        assert jobs is not None, "build() makes workers where there are jobs"
+        size = environment.jobs
+        self.workers = WorkerService(
+            self,
+            "Workers",
+            prefix=environment.prefix,
+            vpc=below.network.vpc,
+            vpc_subnets=below.network.service_subnets,
+            assign_public_ip=below.network.assign_public_ip,
+            image_uri=release.image_uri,
+            repository=below.data.images.repository,
+            existing_queue=jobs.queue,
+            existing_cluster=service.service.cluster,
+            cpu_architecture=architecture_of(environment),
+            database=below.data.database,
+            database_secret=below.rotation.user if below.rotation else None,
+            live_credentials=below.rotation is not None,
+            token_secret=below.data.secrets.tokens if below.rotation else None,
+            environment={
+                "SERVICE_NAME": environment.service_name,
+                "ENVIRONMENT": environment.name,
+                "METRIC_NAMESPACE": METRIC_NAMESPACE,
+                **release.variables(),
+            },
+            secrets=secrets_of(below.data),
+            visibility_seconds=JOB_SECONDS,
+            receives=jobs.receives,
+            cpu=size.cpu,
+            memory_mib=size.memory_mib,
+            scaling=WorkerScaling(minimum=size.minimum, maximum=size.maximum),
+            encryption_key=below.common.key,
+            removal_policy=self.removal_policy,
+        )
+        for keys in ("corpus/*", "bundles/*"):
+            self.workers.allow_objects(below.data.artifacts.bucket, keys)
+        if below.data.cache:
+            self.workers.connect_to(below.data.cache.security_group, CACHE_PORT, "Cache")
+        cdk.CfnOutput(self, "Queue", value=jobs.queue.queue_url)
