@@ -1,13 +1,27 @@
 """PostgreSQL as the service uses it: one small pool, short statements, and a database that may be
-away without anything else failing."""
+away without anything else failing.
+
+Who logs in may change while the pool is in use (see `logins`): a connection that is refused is
+tried once more with a login read anew, and those of a former user are replaced one by one, as they
+come back to the pool."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from llm_service.logins import (
+    Fixed,
+    FromIam,
+    FromSecret,
+    Login,
+    Logins,
+    LoginUnavailable,
+    iam_signer,
+    secret_reader,
+)
 from llm_service.settings import Database
 
 logger = logging.getLogger("llm_service")
@@ -26,17 +40,29 @@ class Away(Exception):
 
 
 class Postgres:
-    """`database` once `connect` came through; `tables` are the statements that make its tables."""
+    """`database` once `connect` came through; `tables` are the statements that make its tables.
 
-    def __init__(self, database: Database, tables: Sequence[str]) -> None:
+    `logins`: who logs in; default: whom `database` says.
+    """
+
+    def __init__(
+        self, database: Database, tables: Sequence[str], logins: Logins | None = None
+    ) -> None:
         self._database, self._tables = database, tables
+        self._logins = logins or logins_of(database)
         self._pool: Any = None
+        self._looking: asyncio.Task[None] | None = None
         self.state: State = "connecting"
 
     @property
     def connected(self) -> bool:
         """Whether `connect` came through once: only then anything can be written."""
         return self._pool is not None
+
+    @property
+    def version(self) -> str | None:
+        """Which version of a secret the login in force is of; None: of none."""
+        return self._logins.version
 
     async def connect(self) -> bool:
         """Connects and makes the tables; whether that came through."""
@@ -61,6 +87,8 @@ class Postgres:
 
     async def close(self) -> None:
         """Disconnects."""
+        if self._looking:
+            self._looking.cancel()
         if self._pool and not await self._tried(self._pool.close()):
             self._pool.terminate()
 
@@ -71,15 +99,7 @@ class Postgres:
         import asyncpg
 
         pool = await asyncpg.create_pool(
-            host=self._database.host,
-            port=self._database.port,
-            database=self._database.name,
-            user=self._database.user,
-            password=self._database.password,
-            ssl=self._database.sslmode,
-            min_size=1,
-            max_size=3,
-            timeout=TIMEOUT,
+            connect=self._open, min_size=1, max_size=3, timeout=TIMEOUT
         )
         try:
             async with pool.acquire() as connection, connection.transaction():
@@ -91,16 +111,75 @@ class Postgres:
             raise
         self._pool = pool
 
+    async def _open(self, _: None, **arguments: Any) -> Any:
+        """A new connection of the pool's, by the login in force or the one after it; the pool
+        hands on a DSN, which there is none of."""
+        import asyncpg
+
+        login = await self._logins.login()
+        try:
+            return await self._log_in(login, arguments)
+        except asyncpg.InvalidAuthorizationSpecificationError:
+            if not await self._logins.renewed(login):
+                raise
+        await self._replace()
+        return await self._log_in(await self._logins.login(), arguments)
+
+    async def _log_in(self, login: Login, arguments: Mapping[str, Any]) -> Any:
+        import asyncpg
+
+        return await asyncpg.connect(
+            host=self._database.host,
+            port=self._database.port,
+            database=self._database.name,
+            user=login.user,
+            password=login.password,
+            ssl=self._database.sslmode,
+            **arguments,
+        )
+
+    def _look(self) -> None:
+        """Looks beside the statement for a new login, where that is due."""
+        if self._logins.due and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        if await self._logins.changed():
+            await self._replace()
+
+    async def _replace(self) -> None:
+        """Has every connection made anew once it is back in the pool."""
+        if self._pool:
+            await self._pool.expire_connections()
+
     async def _tried(self, attempt: Any) -> bool:
         """Whether `attempt` came through; the database's refusals go to the log."""
         import asyncpg
 
+        away = (
+            OSError,
+            TimeoutError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            LoginUnavailable,
+        )
+        if self._pool:
+            self._look()
         try:
             async with asyncio.timeout(TIMEOUT):
                 await attempt
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except away as error:
             logger.warning("the database is not reachable: %s", error or type(error).__name__)
             self.state = "unreachable"
             return False
         self.state = "ready"
         return True
+
+
+def logins_of(database: Database) -> Logins:
+    """Who logs in to `database`, as its settings say."""
+    if database.secret:
+        return FromSecret(secret_reader(database.secret), database.refresh)
+    if database.auth == "iam":
+        return FromIam(database.user, iam_signer(database.host, database.port, database.user))
+    return Fixed(database.user, database.password)

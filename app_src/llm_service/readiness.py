@@ -22,15 +22,17 @@ async def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
     loaded = service.retrieval.ready
     tokens = service.settings.tokens
     known = not isinstance(tokens, LiveTokens) or tokens.ready
-    ready = loaded and known and database["state"] in ("none", "ready")
+    ready = (
+        (loaded or not service.needs_corpus) and known and database["state"] in ("none", "ready")
+    )
     return ready, {
         "status": "ready" if ready else "not ready",
         "release": service.settings.release,
         "bundle": service.bundle.digest,
         "features": list(service.bundle.features),
-        "secrets": {"tokens": tokens.version if tokens else None},
+        "secrets": _secrets(service),
         "documents": service.retrieval.state()["documents"],
-        "corpus": "loaded" if loaded else "loading",
+        "corpus": service.reindexer.standing,
         "retrieval": _retrieval(service),
         "providers": {"configured": [*service.providers], "models": service.router.state()},
         "connections": service.client.connections,
@@ -42,6 +44,15 @@ async def readiness(service: Service) -> tuple[bool, dict[str, Any]]:
         "scoring": service.scoring.state(),
         "jobs": service.jobs.state(),
     }
+
+
+def _secrets(service: Service) -> dict[str, str | None]:
+    """Which versions are in force; of the database's, where it is read from a secret."""
+    tokens = service.settings.tokens
+    found = {"tokens": tokens.version if tokens else None}
+    if service.postgres and service.postgres.version is not None:
+        found["database"] = service.postgres.version
+    return found
 
 
 def _budgets(service: Service) -> dict[str, Any]:

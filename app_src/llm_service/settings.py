@@ -9,7 +9,9 @@
     BEARER_TOKENS_SECRET                or a secret, live_tokens.py none
     DATABASE_HOST, _PORT, _NAME         where answers are recorded none, 5432, handbook
     DATABASE_USER, DATABASE_PASSWORD    its credentials            required with DATABASE_HOST
-    DATABASE_SSLMODE                    as libpq's                 prefer
+    DATABASE_SECRET, DATABASE_AUTH      or others, see logins.py   none, password
+    DATABASE_REFRESH_SECONDS            how often it is read       300
+    DATABASE_SSLMODE                    as libpq's                 prefer; with iam require
     RELEASE_CONFIGURATION               JSON object of variables   {}
     BUNDLE_URI                          features and prompts       those of the package
     ANSWER_PROMPT                       version of the prompt      the default feature's
@@ -48,12 +50,17 @@ from llm_service.auth import Known, Tokens, TokensError
 from llm_service.environ import SettingsError
 from llm_service.environ import number as _number
 from llm_service.environ import whole as _whole
+from llm_service.logins import REFRESH, Auth
 from llm_service.prices import Price, price
+
+UNENCRYPTED = ("disable", "allow", "prefer")
+"""Values of DATABASE_SSLMODE with which a connection may be in clear."""
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Where answers are recorded; `host` may be the folder of a Unix socket."""
+    """Where answers are recorded; `host` may be the folder of a Unix socket. `secret` goes before
+    `user` and `password`, and is read every `refresh` seconds."""
 
     host: str
     port: int
@@ -61,6 +68,9 @@ class Database:
     user: str
     password: str = field(repr=False)
     sslmode: str
+    secret: str = field(default="", repr=False)
+    refresh: float = REFRESH
+    auth: Auth = "password"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,17 +203,38 @@ def _database(environ: Mapping[str, str]) -> Database | None:
     host = environ.get("DATABASE_HOST")
     if not host:
         return None
-    missing = [key for key in ("DATABASE_USER", "DATABASE_PASSWORD") if key not in environ]
+    secret, auth = environ.get("DATABASE_SECRET", ""), _auth(environ)
+    needed = () if secret else ("DATABASE_USER", "DATABASE_PASSWORD")[: 1 if auth == "iam" else 2]
+    missing = [key for key in needed if key not in environ]
     if missing:
         raise SettingsError(f"DATABASE_HOST is set without {' and '.join(missing)}: set them too.")
     return Database(
         host=host,
         port=_whole(environ, "DATABASE_PORT", 5432, 1, 65535),
         name=environ.get("DATABASE_NAME", "handbook"),
-        user=environ["DATABASE_USER"],
-        password=environ["DATABASE_PASSWORD"],
-        sslmode=environ.get("DATABASE_SSLMODE", "prefer"),
+        user=environ.get("DATABASE_USER", ""),
+        password=environ.get("DATABASE_PASSWORD", ""),
+        sslmode=environ.get("DATABASE_SSLMODE") or ("require" if auth == "iam" else "prefer"),
+        secret=secret,
+        refresh=_number(environ, "DATABASE_REFRESH_SECONDS", REFRESH, 86_400, 1),
+        auth=auth,
     )
+
+
+def _auth(environ: Mapping[str, str]) -> Auth:
+    auth = environ.get("DATABASE_AUTH") or "password"
+    if auth == "password":
+        return "password"
+    if auth != "iam":
+        raise SettingsError(f"DATABASE_AUTH is {auth!r}: set it to password or iam.")
+    if environ.get("DATABASE_SECRET"):
+        raise SettingsError("DATABASE_AUTH is iam and DATABASE_SECRET is set: set one of them.")
+    if environ.get("DATABASE_SSLMODE") in UNENCRYPTED:
+        raise SettingsError(
+            "DATABASE_AUTH is iam, whose tokens are sent as they are: set DATABASE_SSLMODE to "
+            "require, verify-ca or verify-full."
+        )
+    return "iam"
 
 
 def _scorer(environ: Mapping[str, str]) -> Scorer | None:

@@ -38,6 +38,7 @@ class Entry:
 COMMANDS = {
     "up": Entry("local", "up", "Start the local cloud on 127.0.0.1."),
     "deploy": Entry("deploy", "deploy", "Deploy the infrastructure of an environment."),
+    "diff": Entry("diff", "diff", "What the templates would change, and what to look at first."),
     "cost": Entry("cost", "cost", "Estimate what an environment costs a month."),
     "release": Entry("release", "release", "Release a version as a judged canary, and watch it."),
     "status": Entry("status", "status", "What serves, what is on its way, what the alarms say."),
@@ -45,6 +46,9 @@ COMMANDS = {
     "rollback": Entry("rollback", "rollback", "Go back to what served before."),
     "history": Entry("history", "history", "The rollouts, newest first, each with its true end."),
     "explain": Entry("explain", "explain", "Why a rollout ended as it did, and what it rests on."),
+    "secrets": Entry(
+        "secrets", "secrets", "Rotate a secret, see how old each is.", ("rotate", "status")
+    ),
     "traffic": Entry("traffic", "traffic", "Send questions, and check every answer."),
     "rehearse": Entry("rehearse", "rehearse", "Rehearse a bad and a good release, end to end."),
     "judge": Entry(

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from llmops_constructs.function_alarms import RotationAlarms as RotationAlarms
     from llmops_constructs.functions import KitFunction as KitFunction
     from llmops_constructs.gate import GateFunction as GateFunction
+    from llmops_constructs.http_api import FunctionApi as FunctionApi
     from llmops_constructs.images import ImageRepository as ImageRepository
     from llmops_constructs.jobs_queue import JobsQueue as JobsQueue
     from llmops_constructs.keys import EncryptionKey as EncryptionKey
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from llmops_constructs.network import WithoutNat as WithoutNat
     from llmops_constructs.notifications import AlarmTopics as AlarmTopics
     from llmops_constructs.notifications import SlackChannel as SlackChannel
+    from llmops_constructs.pipeline import DeployPipeline as DeployPipeline
     from llmops_constructs.queries import SavedQueries as SavedQueries
     from llmops_constructs.resource_alarms import CacheAlarms as CacheAlarms
     from llmops_constructs.resource_alarms import DatabaseAlarms as DatabaseAlarms
@@ -69,6 +71,7 @@ if TYPE_CHECKING:
     from llmops_constructs.routing import Routing as Routing
     from llmops_constructs.scaling import Hours as Hours
     from llmops_constructs.scaling import Scaling as Scaling
+    from llmops_constructs.secret_variables import SecretVariable as SecretVariable
     from llmops_constructs.secrets import ServiceSecrets as ServiceSecrets
     from llmops_constructs.service import FargateLlmService as FargateLlmService
     from llmops_constructs.sessions import SessionStore as SessionStore
@@ -95,6 +98,7 @@ _MODULES = {
     "Database": "database",
     "DatabaseAlarms": "resource_alarms",
     "DatabaseUserRotation": "rotation",
+    "DeployPipeline": "pipeline",
     "DeployRole": "delivery",
     "Domain": "domain",
     "EncryptionKey": "keys",
@@ -102,6 +106,7 @@ _MODULES = {
     "FargateLlmService": "service",
     "FeedbackAlarms": "llm_alarms",
     "FunctionAlarms": "function_alarms",
+    "FunctionApi": "http_api",
     "GateFunction": "gate",
     "GitHubProvider": "delivery",
     "Hours": "scaling",
@@ -123,6 +128,7 @@ _MODULES = {
     "Routing": "routing",
     "SavedQueries": "queries",
     "Scaling": "scaling",
+    "SecretVariable": "secret_variables",
     "ServiceAlarms": "alarms",
     "ServiceMetrics": "measures",
     "ServiceSecrets": "secrets",
@@ -163,6 +169,7 @@ __all__ = [
     "Database",
     "DatabaseAlarms",
     "DatabaseUserRotation",
+    "DeployPipeline",
     "DeployRole",
     "Domain",
     "EncryptionKey",
@@ -170,6 +177,7 @@ __all__ = [
     "FargateLlmService",
     "FeedbackAlarms",
     "FunctionAlarms",
+    "FunctionApi",
     "GateFunction",
     "GitHubProvider",
     "Hours",
@@ -191,6 +199,7 @@ __all__ = [
     "Routing",
     "SavedQueries",
     "Scaling",
+    "SecretVariable",
     "ServiceAlarms",
     "ServiceMetrics",
     "ServiceSecrets",

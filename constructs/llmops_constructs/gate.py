@@ -2,31 +2,23 @@
 
 Inside a VPC, which the golden set needs, it reaches AWS by the way its subnets have: a NAT gateway,
 or endpoints for S3, ECS, CloudWatch (`monitoring`) and Secrets Manager, as `Network` makes them
-when it has no NAT gateway. Its execution role and the deny statement are those of the Lambda
-developer guide, "Giving Lambda functions access to resources in an Amazon VPC".
+when it has no NAT gateway. What Lambda itself needs there is in `functions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from llmops_constructs._findings import (
-    acknowledge,
-    acknowledge_wildcard,
-    objects_finding,
-)
+from llmops_constructs._findings import acknowledge_wildcard, objects_finding
 from llmops_constructs._validation import check
-from llmops_constructs.names import log_group_name, resource_name
+from llmops_constructs.functions import KitFunction, placement
 from llmops_constructs.routing import LlmRouting
 
 ROLLOUTS = "rollouts/*"
@@ -44,23 +36,6 @@ WITHOUT_RESOURCES = (
     "cloudwatch:ListMetrics",
 )
 
-RUNTIME: Mapping[str, Any] = {
-    "description": "Answers ECS during a rollout: go on, wait or roll back",
-    "runtime": lambda_.Runtime.PYTHON_3_13,
-    "architecture": lambda_.Architecture.ARM_64,
-    "timeout": cdk.Duration.seconds(TIMEOUT_SECONDS),
-    "memory_size": 256,
-}
-
-SEEING_INTERFACES = ("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets")
-CHANGING_INTERFACES = (
-    "ec2:CreateNetworkInterface",
-    "ec2:DeleteNetworkInterface",
-    "ec2:AssignPrivateIpAddresses",
-    "ec2:UnassignPrivateIpAddresses",
-)
-"""What Lambda does with the role of a function in a VPC, and the function itself must not."""
-
 
 class GateFunction(Construct):
     """A Lambda function that may look at one service's rollouts and metrics, and note what it saw.
@@ -74,10 +49,29 @@ class GateFunction(Construct):
         the results of golden sets.
     :param vpc, vpc_subnets: default: outside any VPC, where no golden set can be asked. The subnets
         need a way to AWS, see above: without one every call would hang.
+    :param ipv6: in a dual-stack VPC it reaches AWS by IPv6; default: by IPv4 alone.
     :param routing: the load balancer at whose two listeners the golden set is asked; needs `vpc`
         and `tokens`. Default: no golden set is asked, and the gate says so.
     :param tokens: the secret with the service's bearer tokens.
+    :param encryption_key: of the log; default: CloudWatch Logs' own key.
     :param removal_policy: of the log; default: kept when the stack goes.
+
+    Example::
+
+        from aws_cdk import aws_lambda as lambda_
+
+        gate = llm.GateFunction(
+            stack,
+            "Gate",
+            prefix="handbook-prod",
+            code=lambda_.Code.from_inline("def handler(event, context): ..."),
+            handler="index.handler",
+            cluster_name="handbook-prod",
+            service_name="handbook",
+            environment="prod",
+            metric_namespace="llmops",
+            artifact_bucket=llm.ArtifactStore(stack, "Artifacts").bucket,
+        )
     """
 
     def __init__(
@@ -95,41 +89,24 @@ class GateFunction(Construct):
         artifact_bucket: s3.IBucket,
         vpc: ec2.IVpc | None = None,
         vpc_subnets: ec2.SubnetSelection | None = None,
+        ipv6: bool = False,
         routing: LlmRouting | None = None,
         tokens: secretsmanager.ISecret | None = None,
+        encryption_key: kms.IKey | None = None,
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
         removal_policy: cdk.RemovalPolicy = cdk.RemovalPolicy.RETAIN,
     ) -> None:
         super().__init__(scope, id)
         self._check(vpc, vpc_subnets, routing, tokens)
-        self.log_group = logs.LogGroup(
+        self._kit = KitFunction(
             self,
-            "Logs",
-            log_group_name=log_group_name(prefix, "gate"),
-            retention=log_retention,
-            removal_policy=removal_policy,
-        )
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
-        self.log_group.grant_write(self.role)
-        self._allow_rollouts(cluster_name, service_name)
-        self._allow_record(artifact_bucket)
-        name = resource_name(prefix, "gate")
-        if tokens:
-            self._allow("secretsmanager:GetSecretValue", tokens.secret_arn)
-        if vpc:
-            self._allow_interfaces(name)
-        self.security_group = self._security_group(vpc, routing) if vpc else None
-        self.function = lambda_.Function(
-            self,
-            "Function",
-            function_name=name,
+            "Default",
+            name="gate",
+            prefix=prefix,
             code=code,
             handler=handler,
-            role=self.role,
-            log_group=self.log_group,
-            vpc=vpc,
-            vpc_subnets=vpc_subnets,
-            security_groups=[self.security_group] if self.security_group else None,
+            description="Answers ECS during a rollout: go on, wait or roll back",
+            timeout=cdk.Duration.seconds(TIMEOUT_SECONDS),
             environment={
                 "ARTIFACT_BUCKET": artifact_bucket.bucket_name,
                 "METRIC_NAMESPACE": metric_namespace,
@@ -137,14 +114,22 @@ class GateFunction(Construct):
                 "ENVIRONMENT": environment,
                 **_golden_variables(routing, tokens),
             },
-            **RUNTIME,
+            vpc=vpc,
+            vpc_subnets=vpc_subnets,
+            ipv6=ipv6,
+            group_description="The gate: AWS, and the two listeners of the load balancer, out",
+            encryption_key=encryption_key,
+            log_retention=log_retention,
+            removal_policy=removal_policy,
         )
-        acknowledge(
-            self.function,
-            "AwsSolutions-L1",
-            "The newest runtime of Lambda is not the newest the gate is tested with; Python 3.13 "
-            "is maintained until October 2029.",
-        )
+        self.function, self.role = self._kit.function, self._kit.role
+        self.log_group, self.security_group = self._kit.log_group, self._kit.security_group
+        self._allow_rollouts(cluster_name, service_name)
+        self._allow_record(artifact_bucket)
+        if tokens:
+            self._allow_tokens(tokens)
+        if routing:
+            self._reach(routing)
 
     def _check(
         self,
@@ -161,12 +146,7 @@ class GateFunction(Construct):
                     (routing is None) != (tokens is None),
                     "routing and tokens belong together: the golden set is asked with a token.",
                 ),
-                (vpc is None and vpc_subnets is not None, "vpc_subnets are given without a vpc."),
-                (
-                    vpc is not None and _cut_off(vpc, vpc_subnets),
-                    "vpc_subnets are isolated and the VPC has no interface endpoints: every call "
-                    "to AWS would hang. Add endpoints for ECS, CloudWatch and Secrets Manager.",
-                ),
+                *placement(vpc, vpc_subnets),
             ],
         )
 
@@ -182,12 +162,12 @@ class GateFunction(Construct):
             ("ecs:DescribeServiceDeployments", deployments),
             ("ecs:DescribeServiceRevisions", revisions),
         ):
-            self._allow(action, resource)
+            self._kit.allow(action, resource)
             acknowledge_wildcard(
                 self.role, resource, "All rollouts of this one service, whose ids ECS makes."
             )
         for action in WITHOUT_RESOURCES:
-            self._allow(action, "*")
+            self._kit.allow(action, "*")
         acknowledge_wildcard(
             self.role, "*", f"{', '.join(WITHOUT_RESOURCES)} know no resources; all of them read."
         )
@@ -195,8 +175,8 @@ class GateFunction(Construct):
     def _allow_record(self, bucket: s3.IBucket) -> None:
         """ListBucket, because S3 answers 403 instead of 404 for a missing key without it."""
         for action, keys in (("s3:GetObject", READ), ("s3:PutObject", WRITTEN)):
-            self._allow(action, *(bucket.arn_for_objects(each) for each in keys))
-        self._allow("s3:ListBucket", bucket.bucket_arn)
+            self._kit.allow(action, *(bucket.arn_for_objects(each) for each in keys))
+        self._kit.allow("s3:ListBucket", bucket.bucket_arn)
         for each in dict.fromkeys((*READ, *WRITTEN)):
             acknowledge_wildcard(
                 self.role,
@@ -204,64 +184,23 @@ class GateFunction(Construct):
                 "Records, releases and golden sets to come, whose names are made later.",
             )
 
-    def _allow_interfaces(self, function_name: str) -> None:
-        """Lambda puts the function into the VPC by its role; the function's own code may not."""
-        stack = cdk.Stack.of(self)
-        anything = stack.format_arn(service="ec2", resource="*", resource_name="*")
-        self._allow(SEEING_INTERFACES, "*")
-        self._allow(CHANGING_INTERFACES, anything)
-        function = stack.format_arn(
-            service="lambda",
-            resource="function",
-            resource_name=function_name,
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-        )
-        self.role.add_to_policy(
-            iam.PolicyStatement(
-                effect=iam.Effect.DENY,
-                actions=[*SEEING_INTERFACES, *CHANGING_INTERFACES],
-                resources=["*"],
-                conditions={"ArnEquals": {"lambda:SourceFunctionArn": function}},
+    def _allow_tokens(self, tokens: secretsmanager.ISecret) -> None:
+        self._kit.allow("secretsmanager:GetSecretValue", tokens.secret_arn)
+        if tokens.encryption_key:
+            tokens.encryption_key.grant_decrypt(self.role)
+
+    def _reach(self, routing: LlmRouting) -> None:
+        """Opens the way out to the load balancer's two listeners."""
+        if self.security_group is None:
+            return
+        balancer = ec2.Peer.security_group_id(routing.security_group.security_group_id)
+        for what, port in (
+            ("users", routing.listener_port),
+            ("tests", routing.test_listener_port),
+        ):
+            self.security_group.add_egress_rule(
+                balancer, ec2.Port.tcp(port), f"the listener for {what}"
             )
-        )
-        acknowledge_wildcard(
-            self.role,
-            anything,
-            "Lambda makes network interfaces whose ids nobody knows before, and checks the role "
-            "for all of them; the function's own code is denied the same actions.",
-        )
-
-    def _security_group(self, vpc: ec2.IVpc, routing: LlmRouting | None) -> ec2.SecurityGroup:
-        group = ec2.SecurityGroup(
-            self,
-            "Group",
-            vpc=vpc,
-            description="The gate: AWS, and the two listeners of the load balancer, out",
-            allow_all_outbound=False,
-        )
-        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "AWS")
-        if routing:
-            balancer = ec2.Peer.security_group_id(routing.security_group.security_group_id)
-            for what, port in (
-                ("users", routing.listener_port),
-                ("tests", routing.test_listener_port),
-            ):
-                group.add_egress_rule(balancer, ec2.Port.tcp(port), f"the listener for {what}")
-        return group
-
-    def _allow(self, action: str | Sequence[str], *resources: str) -> None:
-        actions = [action] if isinstance(action, str) else list(action)
-        self.role.add_to_policy(iam.PolicyStatement(actions=actions, resources=list(resources)))
-
-
-def _cut_off(vpc: ec2.IVpc, chosen: ec2.SubnetSelection | None) -> bool:
-    """Whether a VPC of this app has no way to AWS from the subnets; of others nobody can tell."""
-    if not isinstance(vpc, ec2.Vpc):
-        return False
-    isolated = {subnet.subnet_id for subnet in vpc.isolated_subnets}
-    subnets = vpc.select_subnets(**(chosen._values if chosen else {})).subnet_ids
-    inside = any(isinstance(child, ec2.InterfaceVpcEndpoint) for child in vpc.node.children)
-    return bool(isolated.intersection(subnets)) and not inside
 
 
 def _golden_variables(

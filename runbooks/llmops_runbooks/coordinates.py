@@ -5,7 +5,7 @@ It is the only thing that build time and run time share; it holds names and ARNs
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 SCHEMA_VERSION = 1
 
@@ -16,7 +16,7 @@ def parameter_name(service_name: str, environment: str) -> str:
 
 
 class Coordinates(BaseModel):
-    """The addresses of one deployed service. Every field is a string CloudFormation resolves."""
+    """The addresses of one deployed service. Every value is a string CloudFormation resolves."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -41,6 +41,8 @@ class Coordinates(BaseModel):
     repository_uri: str
     token_secret_arn: str
     database_secret_arn: str
+    secrets: dict[str, str] = Field(default_factory=dict)
+    """What `llmops secrets` calls a secret -> its ARN: `tokens`, `database`, providers' keys."""
     alarms: tuple[str, ...]
     """Names of the alarms ECS watches during a rollout."""
     gate_function_arn: str

@@ -182,8 +182,8 @@ class Jobs(Table):
 class Page(Table):
     """The page on which people ask."""
 
-    image: str | None = None
-    """Its image, by digest; None: no page."""
+    image: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
+    """The digest of its image in the service's repository; None: no page."""
     domain: Annotated[str, Field(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")] | None = None
     certificate_arn: Arn | None = None
     """None: one is made for the domain in `edge.hosted_zone_id`."""

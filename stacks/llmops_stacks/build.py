@@ -5,18 +5,14 @@ A stack's module is imported when it is wanted: each brings its modules of the C
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import aws_cdk as cdk
+from aws_cdk import aws_logs as logs
 
 from llmops_runbooks.settings import Environment
 from llmops_stacks.common import Common, CommonStack
 from llmops_stacks.data import DataStack
 from llmops_stacks.foundation import Foundation
 from llmops_stacks.network import NetworkStack
-
-if TYPE_CHECKING:
-    from llmops_stacks.service import Below, ServiceStack
 
 
 def build(app: cdk.App, environment: Environment) -> None:
@@ -68,29 +64,29 @@ def _on_fargate(app: cdk.App, environment: Environment, foundation: Foundation) 
         from llmops_stacks.page import PageStack
 
         PageStack(app, environment, below, service)
-    _around(app, environment, below, service)
+    _archive(app, environment, below, service.service.log_group)
+    if environment.monitoring.enabled:
+        from llmops_stacks.monitoring import MonitoringStack, on_fargate
+
+        MonitoringStack(app, environment, on_fargate(below, service), below.common.topics)
 
 
 def _on_lambda(app: cdk.App, environment: Environment, foundation: Foundation) -> None:
     from llmops_stacks.serverless import ServerlessStack
 
-    ServerlessStack(
-        app,
-        environment,
-        foundation.network,
-        foundation.data,
-        foundation.common,
-        rotation=foundation.rotation,
-    )
+    service = ServerlessStack(app, environment, foundation)
+    _archive(app, environment, foundation, service.service.log_group)
+    if environment.monitoring.enabled:
+        from llmops_stacks.monitoring import MonitoringStack, on_lambda
+
+        watched = on_lambda(foundation, service)
+        MonitoringStack(app, environment, watched, foundation.common.topics)
 
 
-def _around(app: cdk.App, environment: Environment, below: Below, service: ServiceStack) -> None:
-    """What looks at the service and keeps what it says."""
+def _archive(
+    app: cdk.App, environment: Environment, foundation: Foundation, log_group: logs.ILogGroup
+) -> None:
     if environment.storage.archive:
         from llmops_stacks.archive import ArchiveStack
 
-        ArchiveStack(app, environment, below.common, service.service.log_group)
-    if environment.monitoring.enabled:
-        from llmops_stacks.monitoring import MonitoringStack, watched_of
-
-        MonitoringStack(app, environment, watched_of(below, service), below.common.topics)
+        ArchiveStack(app, environment, foundation.common, log_group)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -13,6 +15,7 @@ from constructs import Construct
 
 from llmops_constructs import (
     AlarmTopics,
+    ApiAlarms,
     Beside,
     BudgetAlarms,
     CacheAlarms,
@@ -32,7 +35,11 @@ from llmops_constructs import (
 )
 from llmops_runbooks.settings import Environment
 from llmops_stacks.base import METRIC_NAMESPACE, EnvironmentStack
-from llmops_stacks.service import Below, ServiceStack
+from llmops_stacks.foundation import Foundation
+
+if TYPE_CHECKING:
+    from llmops_stacks.serverless import ServerlessStack
+    from llmops_stacks.service import Below, ServiceStack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +52,7 @@ class Watched:
     alarms: tuple[cloudwatch.IAlarm, ...] = ()
     """Those of a rollout, whose state the release's dashboard shows."""
     routing: LlmRouting | None = None
+    api: apigateway.IHttpApi | None = None
     queue: sqs.IQueue | None = None
     dead_letters: sqs.IQueue | None = None
     cache_name: str | None = None
@@ -52,20 +60,38 @@ class Watched:
     rotations: Mapping[str, lambda_.IFunction] = field(default_factory=dict)
 
 
-def watched_of(below: Below, service: ServiceStack) -> Watched:
+def on_fargate(below: Below, service: ServiceStack) -> Watched:
     """What a service on Fargate has to be watched."""
-    data = below.data
     return Watched(
+        **_kept(below),
         log_group=service.service.log_group,
-        database=data.database,
         alarms=tuple(service.alarms.alarms),
         routing=below.routing,
-        queue=data.jobs.queue if data.jobs else None,
-        dead_letters=data.jobs.dead_letters if data.jobs else None,
-        cache_name=data.cache.name if data.cache else None,
         functions={"gate": (service.gate.function, service.gate.log_group)},
-        rotations=below.rotation.functions if below.rotation else {},
     )
+
+
+def on_lambda(foundation: Foundation, service: ServerlessStack) -> Watched:
+    """What a service on Lambda has to be watched."""
+    made = service.service
+    return Watched(
+        **_kept(foundation),
+        log_group=made.log_group,
+        api=made.api,
+        functions={"service": (made.function, made.log_group)},
+    )
+
+
+def _kept(foundation: Foundation) -> dict[str, Any]:
+    """What outlives the service, and what rotates."""
+    data, rotation = foundation.data, foundation.rotation
+    return {
+        "database": data.database,
+        "queue": data.jobs.queue if data.jobs else None,
+        "dead_letters": data.jobs.dead_letters if data.jobs else None,
+        "cache_name": data.cache.name if data.cache else None,
+        "rotations": rotation.functions if rotation else {},
+    }
 
 
 class MonitoringStack(EnvironmentStack):
@@ -127,6 +153,15 @@ class MonitoringStack(EnvironmentStack):
 
     def _watch_resources(self) -> None:
         prefix, watched = self._environment.prefix, self._watched
+        if watched.api:
+            ApiAlarms(
+                self,
+                "ApiAlarms",
+                prefix=prefix,
+                api=watched.api,
+                topics=self._topics,
+                runbook_url=self._url,
+            )
         DatabaseAlarms(
             self,
             "DatabaseAlarms",

@@ -35,7 +35,7 @@ class PageStack(EnvironmentStack):
             vpc=below.network.vpc,
             vpc_subnets=below.network.service_subnets,
             assign_public_ip=below.network.assign_public_ip,
-            image_uri=page.image,
+            image_uri=f"{below.data.images.repository.repository_uri}@{page.image}",
             repository=below.data.images.repository,
             service=below.routing,
             token_secret=below.data.secrets.tokens,

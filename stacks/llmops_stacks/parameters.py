@@ -10,11 +10,6 @@ class ReleaseParameters:
 
     def __init__(self, stack: cdk.Stack) -> None:
         self._stack = stack
-        self.image_uri = self._parameter(
-            "ImageUri",
-            "The image of the release that runs, by digest",
-            r"\S+@sha256:[0-9a-f]{64}",
-        )
         self.release_id = self._parameter(
             "ReleaseId", "The release that runs: <version>-<8 hex digits>", r"\S+-[0-9a-f]{8}"
         )
@@ -32,6 +27,14 @@ class ReleaseParameters:
             "The configuration of that release, a JSON object",
             r"\{.*\}",
             default="{}",
+        )
+
+    def image_uri(self) -> str:
+        """One more parameter, for whoever runs the release's image."""
+        return self._parameter(
+            "ImageUri",
+            "The image of the release that runs, by digest",
+            r"\S+@sha256:[0-9a-f]{64}",
         )
 
     def variables(self) -> dict[str, str]:

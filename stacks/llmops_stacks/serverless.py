@@ -9,18 +9,16 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from llmops_constructs import LambdaLlmService, Network
-from llmops_constructs.secret_variables import SecretVariable
+from llmops_constructs import LambdaLlmService, SecretVariable
 from llmops_runbooks import settings
 from llmops_runbooks.errors import SettingsError
 from llmops_runbooks.settings import Environment
-from llmops_stacks.base import METRIC_NAMESPACE, EnvironmentStack
-from llmops_stacks.common import Common
+from llmops_stacks.base import EnvironmentStack
 from llmops_stacks.data import DataStack
-from llmops_stacks.rotation import RotationStack
+from llmops_stacks.foundation import Foundation
+from llmops_stacks.parameters import ReleaseParameters
 from llmops_stacks.routing import domain_of
-from llmops_stacks.service import CACHE_PORT
-from llmops_stacks.service import _scoring as scoring_variables
+from llmops_stacks.variables import CACHE_PORT, service_variables
 
 
 class ServerlessStack(EnvironmentStack):
@@ -33,96 +31,52 @@ class ServerlessStack(EnvironmentStack):
         self,
         scope: Construct,
         environment: Environment,
-        network: Network,
-        data: DataStack,
-        common: Common,
+        below: Foundation,
         *,
-        rotation: RotationStack | None = None,
         project: Path | None = None,
     ) -> None:
         super().__init__(scope, "serverless", environment)
         _check(environment)
         code = _bundle(environment, project or settings.find().parent)
-        self.release_id = self._parameter(
-            "ReleaseId", "The release that runs: <version>-<8 hex digits>", r"\S+-[0-9a-f]{8}"
-        )
-        self.corpus_uri = self._parameter(
-            "CorpusUri", "The corpus of that release", r"s3://\S+/corpus/\S+"
-        )
-        self.bundle_uri = self._parameter(
-            "BundleUri",
-            "Features and prompts of that release; empty: those packaged in the function",
-            r"(s3://\S+/bundles/\S+)?",
-            default="",
-        )
-        self.release_configuration = self._parameter(
-            "ReleaseConfiguration",
-            "The configuration of that release, a JSON object",
-            r"\{.*\}",
-            default="{}",
-        )
+        self.release = ReleaseParameters(self)
+        self.service = self._make_service(environment, below, code)
+        for keys in ("corpus/*", "bundles/*"):
+            self.service.allow_objects(below.data.artifacts.bucket, keys)
+        if below.data.cache:
+            self.service.connect_to(below.data.cache.security_group, CACHE_PORT, "Cache")
+        self._tell()
+
+    def _make_service(
+        self, environment: Environment, below: Foundation, code: lambda_.Code
+    ) -> LambdaLlmService:
         size, name = environment.function, environment.edge.domain
         domain = None
         if name:
             certificate = environment.edge.certificate_arn
             domain = domain_of(self, "Domain", environment, name, certificate)
-        self.service = LambdaLlmService(
+        return LambdaLlmService(
             self,
             "Service",
             prefix=environment.prefix,
             code=code,
-            release=self.release_id,
-            vpc=network.vpc,
-            vpc_subnets=network.function_subnets,
-            ipv6=network.ipv6,
+            release=self.release.release_id,
+            vpc=below.network.vpc,
+            vpc_subnets=below.network.function_subnets,
+            ipv6=below.network.ipv6,
             memory_mib=size.memory_mib,
             timeout=cdk.Duration.seconds(size.timeout_seconds),
-            database=data.database,
-            database_secret=rotation.user if rotation else None,
-            token_secret=data.secrets.tokens,
-            environment=self._variables(environment),
-            secrets=self._secrets(environment, data),
-            jobs=data.jobs,
+            database=below.data.database,
+            database_secret=below.rotation.user if below.rotation else None,
+            token_secret=below.data.secrets.tokens,
+            environment={**service_variables(environment), **self.release.variables()},
+            secrets=self._secrets(environment, below.data),
+            jobs=below.data.jobs,
             keep_warm_minutes=size.keep_warm_minutes,
             provisioned=size.provisioned,
             domain=domain,
-            encryption_key=common.key,
+            encryption_key=below.common.key,
             removal_policy=self.removal_policy,
         )
-        for keys in ("corpus/*", "bundles/*"):
-            self.service.allow_objects(data.artifacts.bucket, keys)
-        if data.cache:
-            self.service.connect_to(data.cache.security_group, CACHE_PORT, "Cache")
-        self._tell()
-
-    def _parameter(
-        self, name: str, description: str, pattern: str, default: str | None = None
-    ) -> str:
-        parameter = cdk.CfnParameter(
-            self,
-            name,
-            type="String",
-            description=description,
-            allowed_pattern=f"^{pattern}$",
-            default=default,
-        )
-        return parameter.value_as_string
-
-    def _variables(self, environment: Environment) -> dict[str, str]:
-        budget = environment.monitoring.daily_llm_budget_usd
-        langfuse = environment.secrets.langfuse_host
-        return {
-            "SERVICE_NAME": environment.service_name,
-            "ENVIRONMENT": environment.name,
-            "RELEASE": self.release_id,
-            "RELEASE_CONFIGURATION": self.release_configuration,
-            "METRIC_NAMESPACE": METRIC_NAMESPACE,
-            "CORPUS_URI": self.corpus_uri,
-            "BUNDLE_URI": self.bundle_uri,
-            **({"LANGFUSE_HOST": langfuse} if langfuse else {}),
-            **({"DAY_BUDGET_MICRO_USD": f"{budget * 1e6:.0f}"} if budget else {}),
-            **scoring_variables(environment),
-        }
 
     def _secrets(self, environment: Environment, data: DataStack) -> dict[str, SecretVariable]:
         """What a container reads when it starts; tokens and the database's user it follows."""

@@ -31,8 +31,7 @@ from llmops_stacks.bundle import staged
 from llmops_stacks.data import DataStack
 from llmops_stacks.foundation import Foundation
 from llmops_stacks.parameters import ReleaseParameters
-
-CACHE_PORT = 6379
+from llmops_stacks.variables import CACHE_PORT, service_variables
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class ServiceStack(EnvironmentStack):
     def __init__(self, scope: Construct, environment: Environment, below: Below) -> None:
         super().__init__(scope, "service", environment)
         self.release = ReleaseParameters(self)
+        self.image_uri = self.release.image_uri()
         self.alarms = ServiceAlarms(
             self,
             "Alarms",
@@ -100,7 +100,7 @@ class ServiceStack(EnvironmentStack):
             vpc=below.network.vpc,
             vpc_subnets=below.network.service_subnets,
             assign_public_ip=below.network.assign_public_ip,
-            image_uri=self.release.image_uri,
+            image_uri=self.image_uri,
             repository=below.data.images.repository,
             routing=below.routing.routing,
             canary=Canary(
@@ -133,17 +133,10 @@ class ServiceStack(EnvironmentStack):
         )
 
     def _variables(self, environment: Environment, data: DataStack) -> dict[str, str]:
-        budget = environment.monitoring.daily_llm_budget_usd
-        langfuse = environment.secrets.langfuse_host
         return {
-            "SERVICE_NAME": environment.service_name,
-            "ENVIRONMENT": environment.name,
-            "METRIC_NAMESPACE": METRIC_NAMESPACE,
+            **service_variables(environment),
             **self.release.variables(),
-            **({"LANGFUSE_HOST": langfuse} if langfuse else {}),
-            **({"DAY_BUDGET_MICRO_USD": f"{budget * 1e6:.0f}"} if budget else {}),
             **(data.jobs.variables if data.jobs else {}),
-            **_scoring(environment),
         }
 
     def _secrets(self, environment: Environment, below: Below) -> dict[str, ecs.Secret]:
@@ -186,6 +179,7 @@ class ServiceStack(EnvironmentStack):
             repository_uri=data.images.repository.repository_uri,
             token_secret_arn=data.secrets.tokens.secret_arn,
             database_secret_arn=data.database.secret.secret_arn,
+            secrets=_arns(below),
             alarms=tuple(alarm.alarm_name for alarm in self.alarms.alarms),
             gate_function_arn=self.gate.function.function_arn,
             log_group=service.log_group.log_group_name,
@@ -200,6 +194,17 @@ class ServiceStack(EnvironmentStack):
             description="Where the service is; read by the runbooks",
             string_value=self.to_json_string(coordinates.model_dump(mode="json")),
         )
+
+
+def _arns(below: Below) -> dict[str, str]:
+    """Where the secrets are that `llmops secrets` is told by name."""
+    made = below.data.secrets
+    named = {"tokens": made.tokens, **made.provider_keys}
+    if made.langfuse:
+        named["langfuse"] = made.langfuse
+    if below.rotation:
+        named["database"] = below.rotation.user
+    return {name: secret.secret_arn for name, secret in named.items()}
 
 
 def architecture_of(environment: Environment) -> ecs.CpuArchitecture:
@@ -244,20 +249,6 @@ def spot_of(scaling: settings.Scaling) -> SpotShare | None:
 
 def _cron(text: str) -> str:
     return text.removeprefix("cron(").removesuffix(")")
-
-
-def _scoring(environment: Environment) -> dict[str, str]:
-    """The service's variables for scoring; what is as the service has it anyway is left out."""
-    scoring = environment.scoring
-    variables = {} if scoring.sample == 1 else {"QUALITY_SAMPLE": f"{scoring.sample:g}"}
-    if scoring.url and scoring.model:
-        variables |= {
-            "SCORER_URL": scoring.url,
-            "SCORER_MODEL": scoring.model,
-            "SCORER_SAMPLE": f"{scoring.judged:g}",
-            "SCORING_BUDGET_MICRO_USD": f"{scoring.daily_budget_usd * 1e6:.0f}",
-        }
-    return variables
 
 
 def _gate_details(environment: Environment) -> dict[str, object]:

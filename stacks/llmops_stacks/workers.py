@@ -7,16 +7,15 @@ from constructs import Construct
 
 from llmops_constructs import WorkerScaling, WorkerService
 from llmops_runbooks.settings import Environment
-from llmops_stacks.base import METRIC_NAMESPACE, EnvironmentStack
-from llmops_stacks.data import JOB_SECONDS
+from llmops_stacks.base import EnvironmentStack
 from llmops_stacks.parameters import ReleaseParameters
 from llmops_stacks.service import (
-    CACHE_PORT,
     Below,
     ServiceStack,
     architecture_of,
     secrets_of,
 )
+from llmops_stacks.variables import CACHE_PORT, service_variables
 
 
 class WorkersStack(EnvironmentStack):
@@ -37,7 +36,7 @@ class WorkersStack(EnvironmentStack):
             vpc=below.network.vpc,
             vpc_subnets=below.network.service_subnets,
             assign_public_ip=below.network.assign_public_ip,
-            image_uri=release.image_uri,
+            image_uri=release.image_uri(),
             repository=below.data.images.repository,
             existing_queue=jobs.queue,
             existing_cluster=service.service.cluster,
@@ -46,14 +45,9 @@ class WorkersStack(EnvironmentStack):
             database_secret=below.rotation.user if below.rotation else None,
             live_credentials=below.rotation is not None,
             token_secret=below.data.secrets.tokens if below.rotation else None,
-            environment={
-                "SERVICE_NAME": environment.service_name,
-                "ENVIRONMENT": environment.name,
-                "METRIC_NAMESPACE": METRIC_NAMESPACE,
-                **release.variables(),
-            },
+            environment={**service_variables(environment), **release.variables()},
             secrets=secrets_of(below.data),
-            visibility_seconds=JOB_SECONDS,
+            visibility_seconds=jobs.visibility_seconds,
             receives=jobs.receives,
             cpu=size.cpu,
             memory_mib=size.memory_mib,

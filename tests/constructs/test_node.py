@@ -8,6 +8,7 @@ CODE = """
 import os, shutil
 assert shutil.which("node") is None
 import llmops_constructs
+llmops_constructs.new_app
 print(os.environ["JSII_NODE"])
 """
 

@@ -1,6 +1,10 @@
-"""The templates of every environment of llmops.toml, each synthesized once."""
+"""The templates of every environment of llmops.toml, each synthesized once.
+
+What `llmops package` would have made of the service is a stand-in: its content is not looked at.
+"""
 
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +67,11 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Assemb
     def make(name: str) -> Assembly:
         if name not in made:
             folder = tmp_path_factory.mktemp(name)
-            environment = settings.load(name, file=ROOT / "llmops.toml", variables={})
+            bundle = tmp_path_factory.mktemp("bundle") / "function.zip"
+            with zipfile.ZipFile(bundle, "w") as archive:
+                archive.writestr("llm_service/lambda_function.py", "def handler(*_): ...")
+            variables = {"LLMOPS_FUNCTION__BUNDLE": str(bundle)}
+            environment = settings.load(name, file=ROOT / "llmops.toml", variables=variables)
             app = new_app(str(folder))
             build(app, environment)
             add_checks(app, environment)

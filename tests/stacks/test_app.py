@@ -53,7 +53,8 @@ def test_a_wrong_setting_is_one_sentence_and_exit_code_2() -> None:
     done = run("-P", "app.py", LLMOPS_ENV="moon")
     assert done.returncode == 2
     assert done.stderr.strip() == (
-        "llmops.toml has no environment 'moon' (it has: dev, local, prod, serverless, small, staging)."
+        "llmops.toml has no environment 'moon' "
+        "(it has: dev, local, prod, serverless, small, staging)."
     )
     assert done.stdout == ""
 

@@ -1,4 +1,4 @@
-"""cdk-nag's AWS Solutions rules and the CDK's own validation."""
+"""cdk-nag's packs and the CDK's own validation."""
 
 import json
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from aws_cdk import aws_s3 as s3
 from llmops_constructs import ExplicitStack
 from llmops_runbooks import settings
 from llmops_stacks import add_checks, new_app
+from llmops_stacks.checks import PACKS
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,17 +26,21 @@ def test_no_finding_is_left_unanswered(assembly: Callable[[str], Any], environme
         assert report["violations"] == []
 
 
-def test_each_acknowledgement_gives_its_reason(local: Any) -> None:
+def test_production_passes_every_pack(prod: Any) -> None:
+    assert set(prod.environment.policies) == set(PACKS)
+
+
+def test_each_acknowledgement_gives_its_reason(prod: Any) -> None:
     answers: dict[str, str] = {}
-    for file in local.folder.glob("*.metadata.json"):
+    for file in prod.folder.glob("*.metadata.json"):
         for found in _entries(json.loads(file.read_text()), "aws:cdk:acknowledged-rules"):
             answers |= found
     assert len(answers) > 10
     assert [rule for rule, reason in answers.items() if len(reason) < 20] == []
 
 
-def test_the_cdk_warns_of_nothing(local: Any) -> None:
-    for file in local.folder.glob("*.metadata.json"):
+def test_the_cdk_warns_of_nothing(prod: Any) -> None:
+    for file in prod.folder.glob("*.metadata.json"):
         assert _entries(json.loads(file.read_text()), "aws:cdk:warning") == []
 
 
@@ -45,7 +50,7 @@ def test_an_unanswered_finding_stops_synthesis(tmp_path: Path) -> None:
         app, "open", account="123456789012", region="us-east-1", availability_zones=()
     )
     s3.Bucket(stack, "Bucket")
-    add_checks(app)
+    add_checks(app, settings.load("dev", file=ROOT / "llmops.toml", variables={}))
     with pytest.raises(RuntimeError, match="AwsSolutions-S10"):
         app.synth()
 

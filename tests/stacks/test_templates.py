@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -126,20 +127,32 @@ def test_the_gate_is_told_the_policy(local: Assembly) -> None:
     }
 
 
-def test_the_coordinates_are_complete_and_fit_a_parameter(local: Assembly) -> None:
-    (parameter,) = local.resources("AWS::SSM::Parameter").values()
+@pytest.mark.parametrize("name", ["local", "prod"])
+def test_the_coordinates_are_complete_and_fit_a_parameter(
+    assembly: Callable[[str], Assembly], name: str
+) -> None:
+    made = assembly(name)
+    (parameter,) = made.resources("AWS::SSM::Parameter").values()
     properties = parameter["Properties"]
-    environment = local.environment
+    environment = made.environment
     assert properties["Name"] == parameter_name(environment.service_name, environment.name)
     parts = properties["Value"]["Fn::Join"][1]
     arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/" + "x" * 50
     text = "".join(part if isinstance(part, str) else arn for part in parts)
     coordinates = Coordinates.model_validate_json(text)
     assert set(json.loads(text)) == set(Coordinates.model_fields)
-    assert coordinates.service_url.endswith(":8080")
-    assert coordinates.test_url.endswith(":8081")
     assert len(coordinates.alarms) == 7
     assert len(text) < 4096
+    assert set(coordinates.secrets) == {"tokens", *environment.secrets.providers} | (
+        {"database", "langfuse"} if name == "prod" else set()
+    )
+
+
+def test_the_local_service_is_where_the_settings_say(local: Assembly) -> None:
+    (parameter,) = local.resources("AWS::SSM::Parameter").values()
+    text = "".join(map(str, parameter["Properties"]["Value"]["Fn::Join"][1]))
+    assert ":8080" in text
+    assert ":8081" in text
 
 
 def test_only_throw_away_environments_can_be_thrown_away(local: Assembly, prod: Assembly) -> None:

@@ -133,13 +133,25 @@ def _delete_policy(place: Place, properties: Properties) -> None:
 
 
 def _rotation(place: Place, properties: Properties) -> Made:
-    """The schedule is kept on the secret; nothing rotates by the clock."""
-    secret = _backend(place).describe_secret(properties["SecretId"])
-    secret.rotation_enabled = True
-    secret.rotation_lambda_arn = properties.get("RotationLambdaARN", "")
+    """The schedule is kept on the secret, and the function is called at once: with all steps, or
+    with the test of the current value where RotateImmediatelyOnUpdate is false. Nothing rotates by
+    the clock."""
+    secret_id = properties["SecretId"]
     rules = properties.get("RotationRules", {})
-    secret.auto_rotate_after_days = int(rules.get("AutomaticallyAfterDays", 0))
-    return Made(properties["SecretId"], {"Id": properties["SecretId"]})
+    _backend(place).rotate_secret(
+        secret_id=secret_id,
+        rotation_lambda_arn=properties.get("RotationLambdaARN"),
+        rotation_rules={"AutomaticallyAfterDays": int(rules.get("AutomaticallyAfterDays", 0))},
+        rotate_immediately=_flag(properties.get("RotateImmediatelyOnUpdate", True)),
+    )
+    return Made(secret_id, {"Id": secret_id})
+
+
+def _delete_rotation(place: Place, _: Properties) -> None:
+    """The secret keeps its value; the physical ID is the secret's."""
+    secret = _backend(place).secrets.get(place.name)
+    if secret is not None:
+        secret.rotation_enabled = False
 
 
 add_type(
@@ -151,4 +163,4 @@ add_type(
 )
 add_type("AWS::SecretsManager::SecretTargetAttachment", _attachment)
 add_type("AWS::SecretsManager::ResourcePolicy", _policy, delete=_delete_policy)
-add_type("AWS::SecretsManager::RotationSchedule", _rotation)
+add_type("AWS::SecretsManager::RotationSchedule", _rotation, delete=_delete_rotation)

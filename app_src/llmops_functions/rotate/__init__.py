@@ -1,0 +1,1 @@
+"""Rotation: Secrets Manager calls a function of this package to replace a secret's value."""
