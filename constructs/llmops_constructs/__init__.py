@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from llmops_constructs.notifications import AlarmTopics as AlarmTopics
     from llmops_constructs.notifications import SlackChannel as SlackChannel
     from llmops_constructs.pipeline import DeployPipeline as DeployPipeline
+    from llmops_constructs.pipeline import DeployTarget as DeployTarget
     from llmops_constructs.queries import SavedQueries as SavedQueries
     from llmops_constructs.resource_alarms import CacheAlarms as CacheAlarms
     from llmops_constructs.resource_alarms import DatabaseAlarms as DatabaseAlarms
@@ -100,6 +101,7 @@ _MODULES = {
     "DatabaseUserRotation": "rotation",
     "DeployPipeline": "pipeline",
     "DeployRole": "delivery",
+    "DeployTarget": "pipeline",
     "Domain": "domain",
     "EncryptionKey": "keys",
     "ExplicitStack": "stack",
@@ -171,6 +173,7 @@ __all__ = [
     "DatabaseUserRotation",
     "DeployPipeline",
     "DeployRole",
+    "DeployTarget",
     "Domain",
     "EncryptionKey",
     "ExplicitStack",

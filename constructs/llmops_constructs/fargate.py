@@ -106,7 +106,8 @@ def group_of(scope: Construct, vpc: ec2.IVpc, description: str) -> ec2.SecurityG
     group = ec2.SecurityGroup(
         scope, "Group", vpc=vpc, description=description, allow_all_outbound=False
     )
-    group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "AWS and model providers")
+    for anywhere in (ec2.Peer.any_ipv4(), ec2.Peer.any_ipv6()):
+        group.add_egress_rule(anywhere, ec2.Port.tcp(443), "AWS and model providers")
     return group
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import llmops_constructs as llm
 
 import aws_cdk as cdk  # isort: skip
+from aws_cdk.assertions import Template  # isort: skip
 from constructs import Construct  # isort: skip
 
 CONSTRUCTS = {
@@ -57,10 +59,14 @@ def test_the_example_runs(app: cdk.App, name: str) -> None:
     assert any(isinstance(child, CONSTRUCTS[name]) for child in stack.node.find_all())
 
 
-def test_the_templates_of_all_examples_are_valid(app: cdk.App) -> None:
+def test_the_templates_of_all_examples_are_valid_and_as_reviewed(
+    app: cdk.App, snapshot: Callable[[Template, str], None]
+) -> None:
     """After the tests above; the CDK's own validation stops a synthesis that finds something."""
     folder = Path(app.synth().directory)
-    assert len(list(folder.glob("*.template.json"))) == len(CONSTRUCTS)
+    templates = {name: folder / f"example-{name.lower()}.template.json" for name in CONSTRUCTS}
+    for name, file in templates.items():
+        snapshot(Template.from_string(file.read_text()), f"examples/{name}")
 
 
 def test_an_example_fits_on_a_screen() -> None:

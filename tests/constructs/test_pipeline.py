@@ -1,7 +1,10 @@
 """A pipeline of AWS's own: tests, deployments in order, a person's approval between them."""
 
 import json
+import os
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,15 +143,35 @@ def test_builds_are_small_arm_machines_without_privileges_or_secrets(template: T
         assert {each["Name"] for each in variables} <= {"LLMOPS_ENV"}
 
 
-def test_a_deployment_ends_as_its_release_does(template: Template) -> None:
+@pytest.mark.parametrize("code", [0, 1, 3])
+def test_a_deployment_ends_as_its_release_does(
+    template: Template, tmp_path: Path, code: int
+) -> None:
     specs = {
         each["Name"]: json.loads(each["Source"]["BuildSpec"])
         for each in properties(template, "AWS::CodeBuild::Project")
     }
     (script,) = specs["answers-deploy-prod"]["phases"]["build"]["commands"]
-    assert script.splitlines()[0] == "set -euo pipefail"
-    assert script.splitlines()[-1] == '(exit "$code")'
-    assert 'uv run llmops deploy --env "$LLMOPS_ENV" --yes' in script
+    for version in ("1.9.0", "1.10.0"):
+        (tmp_path / "releases" / version).mkdir(parents=True)
+    tool = tmp_path / "uv"
+    tool.write_text(f'#!/usr/bin/env bash\necho "$@"\ntest "$3" != release || exit {code}\n')
+    tool.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "LLMOPS_ENV": "prod"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout.splitlines()
+    assert done.returncode == code
+    assert said[:2] == [
+        "run llmops deploy --env prod --yes",
+        "run llmops release 1.10.0 --env prod",
+    ]
+    assert ("waits for a person" in done.stdout) == (code == 3)
 
 
 def test_artifacts_and_logs_are_encrypted_with_the_key(template: Template) -> None:

@@ -60,12 +60,14 @@ def check(answer: dict[str, Any], *names: str) -> None:
         assert f'href="{own.relative_to(index.parent)}"' in page
 
 
+@pytest.mark.slow
 def test_errors_and_slowness_are_rolled_back_and_the_same_again_is_promoted(folder: Path) -> None:
     answer = rehearsed(folder, *(word for name in SOME for word in ("--kind", name)))
     check(answer, *SOME)
     assert all(told["requests"] for told in answer["kinds"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(EVERY_KIND not in os.environ, reason=f"takes minutes; set {EVERY_KIND}=1")
 def test_every_kind_ends_as_it_should(folder: Path) -> None:
     answer = rehearsed(folder, "--all")

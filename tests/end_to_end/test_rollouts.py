@@ -89,6 +89,7 @@ def test_a_task_killed_under_traffic_is_replaced(operator: Operator) -> None:
     assert summary.lost == 0
 
 
+@pytest.mark.slow
 def test_a_rollout_ends_as_it_should_without_the_cli(
     operator: Operator, killed: Callable[[subprocess.Popen[str]], None]
 ) -> None:
@@ -105,6 +106,7 @@ def test_a_rollout_ends_as_it_should_without_the_cli(
     assert (newest["outcome"], newest["decided_by"]) == ("promoted", "gate")
 
 
+@pytest.mark.slow
 def test_a_deploy_moves_no_release_and_its_task_definition_waits(operator: Operator) -> None:
     before = operator.status()["serving"]
     assert operator.run("deploy", "--yes").answer["waiting_task_definition"] is None
