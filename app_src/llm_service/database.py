@@ -3,13 +3,21 @@ away without anything else failing.
 
 Who logs in may change while the pool is in use (see `logins`): a connection that is refused is
 tried once more with a login read anew, and those of a former user are replaced one by one, as they
-come back to the pool."""
+come back to the pool.
+
+No connection is kept for its own sake: after five idle minutes (asyncpg's default) the last one is
+closed, so that an Aurora that pauses without connections can. It takes up to 15 s to resume
+("Scaling to Zero ACUs", Aurora user guide): until then every attempt fails after TIMEOUT, and those
+who have something to write keep it and try again. Whoever only looks around, again and again,
+stops once nobody has used the database for a while: `look`, and not `row`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from llm_service.logins import (
@@ -26,6 +34,8 @@ from llm_service.settings import Database
 
 logger = logging.getLogger("llm_service")
 
+QUIET = 60.0
+"""Seconds after the last use; then those who only look leave the database alone."""
 TIMEOUT = 3.0
 """Seconds for a connection or a statement."""
 LOCK = 0x6C6C6D6F7073
@@ -46,10 +56,16 @@ class Postgres:
     """
 
     def __init__(
-        self, database: Database, tables: Sequence[str], logins: Logins | None = None
+        self,
+        database: Database,
+        tables: Sequence[str],
+        logins: Logins | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database, self._tables = database, tables
         self._logins = logins or logins_of(database)
+        self._clock, self._used = clock, clock()
         self._pool: Any = None
         self._looking: asyncio.Task[None] | None = None
         self.state: State = "connecting"
@@ -68,16 +84,32 @@ class Postgres:
         """Connects and makes the tables; whether that came through."""
         return await self._tried(self._connect())
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody has used the database for QUIET seconds."""
+        return self._clock() - self._used > QUIET
+
     async def reachable(self) -> bool:
-        """Whether the database answers now."""
+        """Whether the database answers now; while it is quiet, whether it did at last."""
+        if self.quiet:
+            return self.state == "ready"
         return self._pool is not None and await self._tried(self._pool.fetchval("SELECT 1"))
 
     async def write(self, statement: str, rows: Sequence[Sequence[Any]]) -> bool:
         """Executes `statement` for each row, all or none; whether that came through."""
+        self._used = self._clock()
         return await self._tried(self._pool.executemany(statement, rows))
 
     async def row(self, statement: str, *values: Any) -> Any:
         """The first row of `statement`, None if it has none. Raises Away."""
+        self._used = self._clock()
+        return await self._first(statement, values)
+
+    async def look(self, statement: str, *values: Any) -> Any:
+        """The same for whoever looks around and would not wake it: None while it is quiet."""
+        return None if self.quiet else await self._first(statement, values)
+
+    async def _first(self, statement: str, values: Sequence[Any]) -> Any:
         if self._pool is None:
             raise Away
         found: list[Any] = []
@@ -99,7 +131,7 @@ class Postgres:
         import asyncpg
 
         pool = await asyncpg.create_pool(
-            connect=self._open, min_size=1, max_size=3, timeout=TIMEOUT
+            connect=self._open, min_size=0, max_size=3, timeout=TIMEOUT
         )
         try:
             async with pool.acquire() as connection, connection.transaction():

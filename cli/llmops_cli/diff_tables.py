@@ -100,8 +100,8 @@ def _fate(resource: ResourceChange) -> str:
     if resource.action == "remove" and resource.stateful:
         return f"is removed: {data}"
     if resource.replaced:
-        verb = "is replaced" if resource.replaced == "yes" else "may be replaced"
-        return f"{verb}: {data}"
+        certain = resource.replaced == "yes"
+        return f"is replaced: {data}" if certain else f"may be replaced: then {data}"
     return ""
 
 

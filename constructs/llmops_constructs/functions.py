@@ -25,6 +25,7 @@ from constructs import Construct
 from llmops_constructs._findings import acknowledge, acknowledge_rule, acknowledge_wildcard
 from llmops_constructs._logs import log_group
 from llmops_constructs._validation import Rule, check, outside
+from llmops_constructs.keys import allow_key
 from llmops_constructs.names import log_group_name, resource_name
 
 SEEING_INTERFACES = ("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets")
@@ -62,7 +63,7 @@ class KitFunction(Construct):
     :param concurrency: instances that are reserved for it and that it cannot exceed. Default:
         none; a reserve is taken from the account's other functions, and an account whose limit
         is small cannot give one.
-    :param encryption_key: of the log; default: CloudWatch Logs' own key.
+    :param encryption_key: of the log and the variables; default: CloudWatch Logs' and Lambda's own.
     :param removal_policy: of the log; default: kept when the stack goes.
 
     Example::
@@ -133,7 +134,9 @@ class KitFunction(Construct):
             dead_letter_queue=dead_letters,
             reserved_concurrent_executions=concurrency,
             environment={**(environment or {}), **(DUAL_STACK if ipv6 else {})},
+            environment_encryption=encryption_key,
         )
+        allow_key(self.role, encryption_key, "lambda")
         self._acknowledge(vpc is None, dead_letters is None, concurrency is None)
 
     def allow(self, action: str | Sequence[str], *resources: str) -> None:

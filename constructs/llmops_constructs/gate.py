@@ -158,11 +158,14 @@ class GateFunction(Construct):
             )
             for kind in ("service-deployment", "service-revision")
         )
+        service = stack.format_arn(
+            service="ecs", resource="service", resource_name=f"{cluster_name}/{service_name}"
+        )
         for action, resource in (
             ("ecs:DescribeServiceDeployments", deployments),
             ("ecs:DescribeServiceRevisions", revisions),
         ):
-            self._kit.allow(action, resource)
+            self._kit.allow(action, resource, service)
             acknowledge_wildcard(
                 self.role, resource, "All rollouts of this one service, whose ids ECS makes."
             )

@@ -20,6 +20,7 @@ MOST_RECEIVES = 1000
 RECEIVING = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 """What Lambda does with a function's role for its event source mapping."""
 SENDING = ("sqs:SendMessage",)
+WAITING_DAYS = 4
 DEAD_DAYS = 14
 """The longest that SQS keeps a message."""
 
@@ -121,6 +122,7 @@ class JobsQueue(Construct):
             "Queue",
             queue_name=name,
             visibility_timeout=cdk.Duration.seconds(self.visibility_seconds),
+            retention_period=cdk.Duration.days(WAITING_DAYS),
             encryption=encryption,
             encryption_master_key=key,
             enforce_ssl=True,

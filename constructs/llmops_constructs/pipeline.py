@@ -128,7 +128,10 @@ class DeployPipeline(Construct):
         self.role = iam.Role(
             self,
             "Role",
-            assumed_by=_only_here(self, "codepipeline.amazonaws.com"),
+            assumed_by=iam.ServicePrincipal(
+                "codepipeline.amazonaws.com",
+                conditions={"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}},
+            ),
             description=f"Moves commits of {repository} through {prefix}'s pipeline",
         )
         self.test_project = self._project("Test", "test", test_commands, cdk.Duration.hours(1))
@@ -158,7 +161,7 @@ class DeployPipeline(Construct):
             prefix=target.prefix,
             service_name=target.service_name,
             environment=name,
-            trusted=_only_here(self, "codebuild.amazonaws.com"),
+            trusted=self._builds(f"deploy-{name}"),
             name="pipeline-deploy",
         )
         project = self._project(
@@ -210,7 +213,7 @@ class DeployPipeline(Construct):
         own = role or iam.Role(
             self,
             f"{id}-Role",
-            assumed_by=_only_here(self, "codebuild.amazonaws.com"),
+            assumed_by=self._builds(what),
             description=f"Runs the {what} of {self._prefix}'s pipeline",
         )
         log = log_group(
@@ -247,6 +250,19 @@ class DeployPipeline(Construct):
             "sources, which it fetches through an accepted CodeConnections connection.",
         )
         return project
+
+    def _builds(self, what: str) -> iam.IPrincipal:
+        """CodeBuild, for this one project: not for whoever else may make a project."""
+        stack = cdk.Stack.of(self)
+        project = stack.format_arn(
+            service="codebuild",
+            resource="project",
+            resource_name=resource_name(self._prefix, what),
+        )
+        condition = {"aws:SourceAccount": stack.account, "aws:SourceArn": project}
+        return iam.ServicePrincipal(
+            "codebuild.amazonaws.com", conditions={"StringEquals": condition}
+        )
 
     def _allow_build(self, role: iam.Role, log: logs.LogGroup) -> None:
         for actions, resource in (
@@ -326,13 +342,6 @@ def _rules(
             f"deploy_timeout is {minutes:g} minutes; CodeBuild allows 5 to {MOST_BUILD_MINUTES}.",
         ),
     ]
-
-
-def _only_here(scope: Construct, service: str) -> iam.IPrincipal:
-    """The service, acting for this account: not for somebody who would have it act for them."""
-    return iam.ServicePrincipal(
-        service, conditions={"StringEquals": {"aws:SourceAccount": cdk.Stack.of(scope).account}}
-    )
 
 
 def _spec(uv_version: str, commands: Sequence[str]) -> dict[str, object]:

@@ -206,9 +206,15 @@ class Function(Table):
 class Delivery(Table):
     """How GitHub or CodePipeline deploys this environment."""
 
-    repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
-    """GitHub's owner/name; None: no role for it."""
+    repository: Annotated[str, Field(pattern=r"^[\w.-]+(@\d+)?/[\w.-]+(@\d+)?$")] | None = None
+    """GitHub's owner/name, with `@id` behind each where GitHub's tokens have it; None: no role."""
     existing_oidc_provider: bool = False
     """Whether the account has GitHub's provider already; it can have one only."""
     pipeline_connection_arn: Arn | None = None
-    """A CodeConnections connection; with it a CodePipeline deploys too."""
+    """A CodeConnections connection to the repository; with it a CodePipeline deploys too."""
+
+    @model_validator(mode="after")
+    def _a_pipeline_has_a_source(self) -> Delivery:
+        if self.pipeline_connection_arn and not self.repository:
+            raise ValueError("delivery.pipeline_connection_arn needs delivery.repository")
+        return self

@@ -22,7 +22,7 @@ def build(app: cdk.App, environment: Environment) -> None:
         _on_lambda(app, environment, foundation)
     else:
         _on_fargate(app, environment, foundation)
-    if environment.delivery.repository or environment.delivery.pipeline_connection_arn:
+    if environment.delivery.repository:
         from llmops_stacks.delivery import DeliveryStack
 
         DeliveryStack(app, environment)

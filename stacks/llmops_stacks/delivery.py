@@ -16,12 +16,13 @@ from constructs import Construct
 from llmops_constructs import (
     AccessLogs,
     AlarmTopics,
+    DeployPipeline,
     DeployRole,
+    DeployTarget,
     EncryptionKey,
     GitHubProvider,
     resource_name,
 )
-from llmops_constructs.pipeline import DeployPipeline, DeployTarget
 from llmops_runbooks.settings import Environment
 from llmops_stacks.base import EnvironmentStack
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import aws_cdk as cdk
 from constructs import Construct
 
 from llmops_constructs import WorkerScaling, WorkerService
@@ -59,4 +58,3 @@ class WorkersStack(EnvironmentStack):
             self.workers.allow_objects(below.data.artifacts.bucket, keys)
         if below.data.cache:
             self.workers.connect_to(below.data.cache.security_group, CACHE_PORT, "Cache")
-        cdk.CfnOutput(self, "Queue", value=jobs.queue.queue_url)

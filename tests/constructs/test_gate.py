@@ -125,9 +125,11 @@ def test_it_can_neither_start_nor_stop_a_deployment(template: Template) -> None:
 
 
 def test_it_sees_the_rollouts_of_one_service_only(template: Template) -> None:
-    assert actions(template)["ecs:DescribeServiceDeployments"] == (
-        "arn:aws:ecs:us-east-1:123456789012:service-deployment/handbook-test/handbook/*"
-    )
+    ecs = "arn:aws:ecs:us-east-1:123456789012:"
+    assert actions(template)["ecs:DescribeServiceDeployments"] == [
+        f"{ecs}service-deployment/handbook-test/handbook/*",
+        f"{ecs}service/handbook-test/handbook",
+    ]
 
 
 def test_its_findings_are_answered_beside_its_bucket_too(tmp_path: Path) -> None:

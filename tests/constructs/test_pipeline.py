@@ -186,10 +186,20 @@ def test_no_permission_names_actions_by_a_star(template: Template) -> None:
     assert [action for action, _ in allowed(template) if "*" in action] == []
 
 
-def test_only_this_account_can_have_the_services_act(template: Template) -> None:
+def test_a_role_is_for_its_own_build_and_for_this_accounts_pipelines(template: Template) -> None:
+    sources = []
     for role in properties(template, "AWS::IAM::Role"):
         (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
-        assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+        condition = trust["Condition"]["StringEquals"]
+        assert condition["aws:SourceAccount"] == "123456789012"
+        sources.append(condition.get("aws:SourceArn", trust["Principal"]["Service"]))
+    builds = "arn:aws:codebuild:us-east-1:123456789012:project/answers"
+    assert sorted(sources) == [
+        f"{builds}-deploy-prod",
+        f"{builds}-deploy-staging",
+        f"{builds}-test",
+        "codepipeline.amazonaws.com",
+    ]
 
 
 def test_every_mistake_is_reported(new_stack: Stacks) -> None:

@@ -47,9 +47,7 @@ def kinds(made: Template) -> set[str]:
 def both(make: Make) -> Template:
     return template(
         make(
-            Delivery.model_construct(
-                repository="example@1/handbook@2", pipeline_connection_arn=CONNECTION
-            ),
+            Delivery(repository="example@1/handbook@2", pipeline_connection_arn=CONNECTION),
             encryption=Encryption(customer_key=True),
             alerts=Alerts(emails=("a@example.com",)),
         )

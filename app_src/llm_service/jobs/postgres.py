@@ -141,11 +141,19 @@ class PostgresStore:
         return bool(await self._row(BURY, job_id, attempts, json.dumps(error)))
 
     async def waiting(self, limit: int) -> list[str]:
-        return list((await self._row(WAITING, limit))["ids"])
+        """None while the database is quiet: a task that starts looks, and who queues a job."""
+        found = await self._look(WAITING, limit)
+        return list(found["ids"]) if found else []
 
     async def sweep(self, keep: float) -> None:
-        await self._row(EXPIRE)
-        await self._row(FORGET, keep)
+        await self._look(EXPIRE)
+        await self._look(FORGET, keep)
+
+    async def _look(self, statement: str, *values: Any) -> Any:
+        try:
+            return await self._postgres.look(statement, *values)
+        except Away:
+            raise StoreAway from None
 
     async def _row(self, statement: str, *values: Any) -> Any:
         try:

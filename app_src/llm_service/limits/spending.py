@@ -78,8 +78,9 @@ class PostgresSpend:
         self._postgres = postgres
 
     async def add(self, day: date, charges: Mapping[str, float]) -> dict[str, float]:
-        row = await self._postgres.row(ADD, list(charges), list(charges.values()), day)
-        totals: dict[str, float] = json.loads(row["totals"] or "{}")
+        ask = self._postgres.row if any(charges.values()) else self._postgres.look
+        row = await ask(ADD, list(charges), list(charges.values()), day)
+        totals: dict[str, float] = json.loads((row and row["totals"]) or "{}")
         return totals
 
     async def first(self, subject: str, day: date, percent: int) -> bool:

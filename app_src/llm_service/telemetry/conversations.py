@@ -186,8 +186,10 @@ class ConversationSink:
         """Deletes what is older than the retention, as far as no other task is at it."""
         while True:
             try:
-                row = await self._postgres.row(DELETE, LOCK, self._now() - self._kept, DELETED)
+                row = await self._postgres.look(DELETE, LOCK, self._now() - self._kept, DELETED)
             except Away:
+                return
+            if row is None:
                 return
             self.deleted += row["deleted"]
             if row["deleted"] < DELETED:
