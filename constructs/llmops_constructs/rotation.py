@@ -143,6 +143,7 @@ class DatabaseUserRotation(Construct):
         needs; boto3 is in the runtime.
     :param vpc, vpc_subnets: where the database is reached from; the subnets need a way to Secrets
         Manager too.
+    :param ipv6: in a dual-stack VPC it reaches AWS by IPv6; default: by IPv4 alone.
     :param days: 1 to 1000 from one rotation to the next.
     :param authorities: path of a PEM file in `code` with the authorities of the database's
         certificate. Default: the runtime's own, among which are those of RDS.
@@ -181,6 +182,7 @@ class DatabaseUserRotation(Construct):
         handler: str,
         vpc: ec2.IVpc,
         vpc_subnets: ec2.SubnetSelection,
+        ipv6: bool = False,
         days: int = DAYS,
         authorities: str | None = None,
         iam_user: str | None = None,
@@ -216,6 +218,7 @@ class DatabaseUserRotation(Construct):
             timeout=TIMEOUT,
             vpc=vpc,
             vpc_subnets=vpc_subnets,
+            ipv6=ipv6,
             group_description="The rotation of the user: AWS and the database, out",
             encryption_key=encryption_key,
             log_retention=log_retention,

@@ -31,6 +31,7 @@ FREE = (
     "AWS::EC2::",
     "AWS::ECS::",
     "AWS::ElasticLoadBalancingV2::",
+    "AWS::ElastiCache::User",
     "AWS::Events::",
     "AWS::IAM::",
     "AWS::KMS::Alias",

@@ -24,6 +24,7 @@ class Network(Table):
     availability_zones: tuple[str, ...] = ()
     """Names of two or three zones; empty: the region's `a` and `b`."""
     nat_gateways: Annotated[int, Field(ge=0, le=3)] = 1
+    """Up to one in each zone, paid by the hour."""
     without_nat: Literal["endpoints", "public", "ipv6"] = "endpoints"
     """The way out where there is no NAT gateway: interface endpoints for AWS alone, a public
     address for each task, or IPv6 through an egress-only gateway."""
@@ -40,6 +41,7 @@ class Edge(Table):
     """How users reach the load balancer."""
 
     internet_facing: bool = False
+    """Reached from everywhere; else from the VPC alone. It needs a domain."""
     domain: Annotated[str, Field(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")] | None = None
     """The service's name; with it requests come by TLS."""
     hosted_zone_id: Annotated[str, Field(pattern=r"^Z[A-Z0-9]+$")] | None = None
@@ -47,9 +49,11 @@ class Edge(Table):
     certificate_arn: Arn | None = None
     """A certificate that exists. None: one is made for the domain."""
     waf: bool = False
+    """AWS's managed rules and a limit per address before the load balancer."""
     requests_per_address: Annotated[int, Field(ge=10, le=2_000_000_000)] = 2000
     """Requests of one address in five minutes, above which WAF blocks it."""
     access_logs: bool = False
+    """A line for each request to load balancers and buckets, in a bucket of their own."""
 
     @model_validator(mode="after")
     def _a_certificate_can_be_had(self) -> Edge:
@@ -67,20 +71,26 @@ class Hours(Table):
     """When tasks run; outside of it none do."""
 
     start: Cron
+    """Minute, hour, day of month, month, day of week, year."""
     stop: Cron
+    """From then on no task runs."""
     time_zone: str = "UTC"
+    """A name of the IANA database; summer time is followed."""
 
 
 class Scaling(Table):
     """How many tasks run. Without this table `service.desired_count` says."""
 
     minimum: Annotated[int, Field(ge=0, le=1000)] = 2
+    """Tasks that always run, within the hours."""
     maximum: Annotated[int, Field(ge=1, le=1000)] = 10
+    """The most tasks of a revision; a rollout has twice as many."""
     requests_per_target: Annotated[int, Field(ge=1)] = 600
     """Requests per minute and task to scale for."""
     spot_share: Share = 0
     """Share of the tasks, beyond the first, that Fargate Spot runs."""
     hours: Hours | None = None
+    """None: tasks run all the time."""
 
     @model_validator(mode="after")
     def _the_range_is_one(self) -> Scaling:
@@ -93,14 +103,21 @@ class Database(Table):
     """PostgreSQL: an RDS instance or an Aurora Serverless v2 cluster."""
 
     engine: Literal["rds", "aurora"] = "rds"
+    """RDS for PostgreSQL, or Aurora PostgreSQL that may sleep."""
     instance_class: Annotated[str, Field(pattern=r"^[a-z0-9]+\.[a-z0-9]+$")] = "t4g.micro"
+    """RDS alone, without `db.`."""
     allocated_gib: Annotated[int, Field(ge=20, le=65536)] = 20
+    """RDS alone; it grows to twice as much by itself."""
     minimum_acu: Annotated[float, Field(ge=0, le=256, multiple_of=0.5)] = 0
     """Aurora alone; 0: it pauses when nobody is connected."""
     maximum_acu: Annotated[float, Field(ge=1, le=256, multiple_of=0.5)] = 4
+    """Aurora alone; each is about 2 GiB of memory."""
     multi_az: bool = False
+    """A standby, or a reader, in another zone."""
     deletion_protection: bool = True
+    """RDS refuses to delete it."""
     backup_days: Annotated[int, Field(ge=0, le=35)] = 7
+    """Days that any second can be restored of; Aurora keeps one at least."""
     enhanced_monitoring: bool = False
     """The operating system's figures every minute."""
 
@@ -111,6 +128,7 @@ class Storage(Table):
     archive: bool = False
     """The service's log lines in S3, ever cheaper, for `archive_days`."""
     archive_days: Days = 400
+    """After so many days a line is deleted."""
     sessions: bool = False
     """A DynamoDB table whose entries expire."""
     valkey: bool = False
@@ -118,7 +136,7 @@ class Storage(Table):
     backup: bool = False
     """AWS Backup: daily for a month, monthly for a year."""
     vault_lock_days: Annotated[int, Field(ge=0, le=36500)] = 0
-    """Days a backup cannot be deleted by anybody; 0: no lock."""
+    """Days a backup is locked in its vault; 0: no lock. Whoever may change the lock still can."""
 
 
 class Secrets(Table):
@@ -136,8 +154,11 @@ class Alerts(Table):
     """Who hears of an alarm."""
 
     emails: tuple[Annotated[str, Field(pattern=r"^\S+@\S+\.\S+$")], ...] = ()
+    """Who gets every alarm; each confirms once."""
     slack_workspace: Annotated[str, Field(pattern=r"^T[A-Z0-9]+$")] | None = None
+    """Its id, `T...`; AWS has to be let in once, in the console."""
     slack_channel: Annotated[str, Field(pattern=r"^[CG][A-Z0-9]+$")] | None = None
+    """Its id, `C...`, or `G...` where it is private."""
     pagerduty_secret_arn: Arn | None = None
     """The secret whose text is PagerDuty's integration URL."""
     runbooks: Annotated[str, Field(pattern=r"^https://\S+$")] = (
@@ -161,6 +182,7 @@ class Monitoring(Table):
     """Dashboards, queries, and alarms beyond those that guard a rollout."""
 
     enabled: bool = False
+    """The stack `monitoring`."""
     monthly_budget_usd: Annotated[float, Field(gt=0)] | None = None
     """What AWS may charge for this environment; None: no AWS Budget."""
     daily_llm_budget_usd: Annotated[float, Field(gt=0)] | None = None
@@ -173,10 +195,15 @@ class Jobs(Table):
     """POST /v1/jobs through SQS, and the workers that do them."""
 
     enabled: bool = False
+    """The queue, and the stack `workers`."""
     minimum: Annotated[int, Field(ge=0, le=100)] = 0
+    """Workers that always run."""
     maximum: Annotated[int, Field(ge=1, le=1000)] = 5
+    """The most workers."""
     cpu: Literal[256, 512, 1024, 2048, 4096] = 256
+    """Of a worker, in units."""
     memory_mib: Annotated[int, Field(ge=512, le=30720)] = 512
+    """Of a worker."""
 
 
 class Page(Table):
@@ -185,6 +212,7 @@ class Page(Table):
     image: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
     """The digest of its image in the service's repository; None: no page."""
     domain: Annotated[str, Field(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")] | None = None
+    """Its name, in the same zone; needed for a login."""
     certificate_arn: Arn | None = None
     """None: one is made for the domain in `edge.hosted_zone_id`."""
     login: Literal["cognito"] | None = "cognito"
@@ -197,10 +225,13 @@ class Function(Table):
     bundle: str = "dist/llm-service-lambda.zip"
     """The zip that `llmops package` wrote, from the project's folder."""
     memory_mib: Annotated[int, Field(ge=128, le=10240)] = 1024
+    """Processor comes with it: 1769 are one."""
     timeout_seconds: Annotated[int, Field(ge=1, le=900)] = 60
+    """For jobs; the API gives up after 30."""
     keep_warm_minutes: Annotated[int, Field(ge=0, le=60)] = 0
     """A call every so many minutes keeps one container; 0: none."""
     provisioned: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Containers that are always there, paid by the hour."""
 
 
 class Delivery(Table):

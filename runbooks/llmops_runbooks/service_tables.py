@@ -25,6 +25,7 @@ class Canary(Table):
     """How ECS moves the traffic of a release."""
 
     percent: Percent = 10.0
+    """Share of the traffic that a new revision gets first."""
     bake_minutes: Minutes = 1
     """Minutes ECS waits after the canary shift, before the gate is asked for the first time."""
     final_bake_minutes: Minutes = 5
@@ -37,13 +38,19 @@ class Service(Table):
     """The size and the ports of the running service."""
 
     desired_count: Annotated[int, Field(ge=1, le=100)] = 2
+    """Tasks, where there is no table `scaling`."""
     cpu: Literal[256, 512, 1024, 2048, 4096] = 512
+    """Of a task, in units; 1024 are one virtual processor."""
     memory_mib: Annotated[int, Field(ge=512, le=30720)] = 1024
+    """Of a task; what Fargate allows with the processor."""
     architecture: Architecture = "arm64"
     """Of the processor: tasks run on it, and releases are laid on the base image for it."""
     container_port: Port = 8080
+    """Where the container listens."""
     listener_port: Port = 80
+    """Where users come in; 80 becomes 443 with `edge.domain`."""
     test_listener_port: Port = 8080
+    """Where a new revision is reached before any user."""
 
 
 class Scoring(Table):
@@ -54,6 +61,7 @@ class Scoring(Table):
     url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
     """An OpenAI-compatible API whose model judges answers; None: no model does."""
     model: str | None = None
+    """The model at that API; needed with `url`."""
     key_secret_arn: str | None = None
     """The whole ARN of the secret whose text is that API's key."""
     judged: Share = 0.1

@@ -38,13 +38,19 @@ class Environment(Table):
 
     name: Name
     service_name: Name = "handbook"
+    """What the ECS service is called, and what every name begins with."""
     account: Annotated[str, Field(pattern=r"^\d{12}$")]
+    """Twelve digits."""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = "us-east-1"
+    """Where everything is."""
     endpoint_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+$")] | None = None
     """Where AWS's API answers, if not at AWS's own addresses."""
     profile: str | None = None
+    """Of the AWS CLI's configuration; None: the SDK's usual search."""
     access_key_id: str | None = None
+    """With `secret_access_key`, credentials for the local cloud."""
     secret_access_key: str | None = None
+    """Never one of an AWS account: the file is in the repository."""
     initial_release: Semver = "1.0.0"
     """The release that the first `deploy` starts the service with."""
     base_image: str | None = None
@@ -57,6 +63,7 @@ class Environment(Table):
     throw_away: bool = False
     """Its data may go with its stacks. Default: data is kept and stacks are protected."""
     compute: Literal["fargate", "lambda"] = "fargate"
+    """Tasks behind a load balancer, or a Lambda function behind an HTTP API."""
     policies: tuple[infrastructure.Policy, ...] = ("aws-solutions",)
     """cdk-nag's packs that its templates must pass."""
     canary: Canary = Canary()

@@ -65,6 +65,8 @@ class DataStack(EnvironmentStack):
         )
         self.cache = self._make_cache(network) if environment.storage.valkey else None
         self.sessions = self._make_sessions() if environment.storage.sessions else None
+        if self.sessions:
+            cdk.CfnOutput(self, "SessionTable", value=self.sessions.table.table_name)
         self.jobs = self._make_jobs() if environment.jobs.enabled else None
         if environment.storage.backup:
             self._back_up()

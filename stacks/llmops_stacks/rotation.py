@@ -50,7 +50,9 @@ class RotationStack(EnvironmentStack):
                 handler="llmops_functions.rotate.database.handler",
                 vpc=network.vpc,
                 vpc_subnets=network.function_subnets,
+                ipv6=network.ipv6,
                 days=days,
+                adopt_tables=True,
                 encryption_key=common.key,
                 removal_policy=self.removal_policy,
             )

@@ -91,7 +91,6 @@ class ServiceStack(EnvironmentStack):
 
     def _make_service(self, environment: Environment, below: Below) -> FargateLlmService:
         size, canary, scaling = environment.service, environment.canary, environment.scaling
-        live = below.rotation is not None
         return FargateLlmService(
             self,
             "Service",
@@ -116,8 +115,8 @@ class ServiceStack(EnvironmentStack):
             ),
             database=below.data.database,
             database_secret=below.rotation.user if below.rotation else None,
-            live_credentials=live,
-            token_secret=below.data.secrets.tokens if live else None,
+            live_credentials=True,
+            token_secret=below.data.secrets.tokens,
             environment=self._variables(environment, below.data),
             secrets=self._secrets(environment, below),
             collector_image=environment.monitoring.collector_image,
@@ -142,8 +141,6 @@ class ServiceStack(EnvironmentStack):
     def _secrets(self, environment: Environment, below: Below) -> dict[str, ecs.Secret]:
         """What ECS injects: what no rotation changes, and a judging model's key."""
         found = secrets_of(below.data)
-        if below.rotation is None:
-            found["BEARER_TOKENS"] = ecs.Secret.from_secrets_manager(below.data.secrets.tokens)
         arn = environment.scoring.key_secret_arn
         if environment.scoring.url and arn:
             key = secretsmanager.Secret.from_secret_complete_arn(self, "ScorerKey", arn)

@@ -140,20 +140,18 @@ def test_the_gates_code_itself_can_do_nothing_to_network_interfaces(local: Any) 
     assert arn.endswith(f":function:{function['Properties']['FunctionName']}")
 
 
-def test_a_task_reads_its_corpus_and_its_bundle_and_nothing_else(local: Any) -> None:
+def test_a_task_reads_its_corpus_its_bundle_and_its_secrets_and_nothing_else(local: Any) -> None:
     lines = [line for line in allowed(local) if line[0].startswith("service/ServiceTaskRole")]
-    assert {line[1] for line in lines} == {"s3:GetObject"}
-    assert {line[2]["Fn::Join"][1][-1] for line in lines} == {"/corpus/*", "/bundles/*"}
+    assert {line[1] for line in lines} == {"s3:GetObject", "secretsmanager:GetSecretValue"}
+    assert objects(lines, "s3:GetObject") == {"/corpus/*", "/bundles/*"}
 
 
-def test_secrets_are_read_by_the_role_that_starts_tasks_and_the_token_by_the_gate(
-    local: Any,
-) -> None:
+def test_secrets_are_read_by_the_tasks_and_the_token_by_the_gate(local: Any) -> None:
     readers: dict[str, set[str]] = {}
     for name, action, resource in allowed(local):
         if action == "secretsmanager:GetSecretValue":
             readers.setdefault(name.partition("Role")[0], set()).add(str(resource))
-    assert set(readers) == {"service/ServiceExecution", "service/Gate"}
+    assert set(readers) == {"service/ServiceTask", "service/Gate"}
     (token,) = readers["service/Gate"]
     assert "SecretsTokens" in token
-    assert token in readers["service/ServiceExecution"]
+    assert token in readers["service/ServiceTask"]

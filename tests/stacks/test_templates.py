@@ -90,14 +90,29 @@ def test_the_container_gets_what_the_service_is_promised(local: Assembly) -> Non
         "DATABASE_HOST",
         "DATABASE_PORT",
         "DATABASE_NAME",
+        "DATABASE_SECRET",
+        "BEARER_TOKENS_SECRET",
     }
-    assert {secret["Name"] for secret in container["Secrets"]} == {
-        "BEARER_TOKENS",
-        "DATABASE_USER",
-        "DATABASE_PASSWORD",
-    }
+    assert "Secrets" not in container, "what rotates is read while the task runs"
     assert container["Name"] == "service"
     assert container["Image"] == {"Ref": "ImageUri"}
+
+
+def test_what_only_a_person_changes_is_injected(prod: Assembly) -> None:
+    tasks = prod.resources("AWS::ECS::TaskDefinition").values()
+    (container,) = (
+        each
+        for task in tasks
+        for each in task["Properties"]["ContainerDefinitions"]
+        if each["Name"] == "service"
+    )
+    assert {secret["Name"] for secret in container["Secrets"]} == {
+        "OPENAI_API_KEY",
+        "ANTHROPIC_API_KEY",
+        "LANGFUSE_PUBLIC_KEY",
+        "LANGFUSE_SECRET_KEY",
+        "VALKEY_URL",
+    }
 
 
 def test_the_gate_is_asked_before_any_user_and_before_each_step(local: Assembly) -> None:
