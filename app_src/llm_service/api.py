@@ -1,7 +1,7 @@
 """The routes: OpenAI's chat completions and models, search, feedback, health and readiness.
 
-The chat's route is here for the OpenAPI document, and for whoever mounts the FastAPI application
-alone: `chat.shim` answers it before FastAPI sees the request.
+Those of chats, health and readiness are here for the OpenAPI document, and for whoever mounts the
+FastAPI application alone: `chat.shim` answers them before FastAPI sees the request.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from llm_service.chat.admitting import target
-from llm_service.chat.handler import Handler
 from llm_service.chat.state import PATH
 from llm_service.embedded import MODEL
 from llm_service.errors import JSON, ApiError
+from llm_service.health import Health as Pages
 from llm_service.service import Service
 from llm_service.shapes import (
     FeedbackRequest,
@@ -28,7 +28,6 @@ from llm_service.shapes import (
     SearchRequest,
     SearchResponse,
 )
-from llm_service.telemetry.prometheus import CONTENT_TYPE as PROMETHEUS
 
 router = APIRouter()
 
@@ -37,14 +36,14 @@ MODEL_CREATED = 1_767_225_600
 
 
 class Handled(Response):
-    """An answer that `handler` gives."""
+    """An answer that `given` gives."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, given: ASGIApp) -> None:
         super().__init__()
-        self._handler = handler
+        self._given = given
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._handler(scope, receive, send)
+        await self._given(scope, receive, send)
 
 
 @router.post(PATH)
@@ -88,23 +87,22 @@ async def model(name: str, request: Request) -> Model:
     return found
 
 
-@router.get("/healthz")
-async def healthz() -> Health:
+@router.get("/healthz", response_model=Health)
+async def healthz(request: Request) -> Response:
     """200 as long as the process answers."""
-    return Health(status="ok")
+    return Handled(Pages(_service(request)))
 
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
     """200 if corpus and database are there, else 503; the body says how every part stands."""
-    ready, body = await _service(request).readiness()
-    return JSONResponse(body, 200 if ready else 503)
+    return Handled(Pages(_service(request)))
 
 
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Counters and histograms of this process, for Prometheus."""
-    return Response(_service(request).telemetry.prometheus.text(), media_type=PROMETHEUS)
+    return Handled(Pages(_service(request)))
 
 
 def _models(service: Service) -> Iterator[Model]:

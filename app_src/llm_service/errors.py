@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.responses import Response
+
+if TYPE_CHECKING:  # who answers chats alone has no FastAPI
+    from fastapi import FastAPI, Request
+    from starlette.responses import Response
 
 TOO_LONG = frozenset({"string_too_long", "too_long"})
 NOT_AN_OBJECT = "The body is not a JSON object: send one with Content-Type: application/json."
@@ -49,6 +50,8 @@ class ApiError(Exception):
 
     def response(self) -> Response:
         """The error as FastAPI sends it."""
+        from starlette.responses import Response
+
         return Response(self.body(), self.status, self.headers, JSON)
 
 
@@ -73,6 +76,9 @@ def unavailable(what: str) -> ApiError:
 
 def install(app: FastAPI) -> None:
     """Words every refusal of `app` the OpenAI way."""
+    from fastapi.exceptions import RequestValidationError
+    from starlette.exceptions import HTTPException
+
     app.add_exception_handler(ApiError, _api_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
@@ -84,6 +90,8 @@ async def _api_error(_: Request, error: Exception) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
+    from starlette.exceptions import HTTPException
+
     assert isinstance(error, HTTPException)
     message = f"{error.detail}: {request.method} {request.url.path}"
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
@@ -93,6 +101,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
+    from fastapi.exceptions import RequestValidationError
+
     assert isinstance(error, RequestValidationError)
     if any(found["type"] in TOO_LONG for found in error.errors()):
         request.state.guarded = True

@@ -86,6 +86,8 @@ class StreamGuard:
         """What may go out now that `text` came."""
         if self.stopped:
             return ""
+        if self._said and text and not self._held and self._harmless(text):
+            return text
         self._held += text
         if not self._said and not self._held.strip():
             return ""
@@ -101,6 +103,17 @@ class StreamGuard:
         if self._said or self._held.strip():
             return self._release(len(self._held)), None
         return NOTHING_SAID, "empty"
+
+    def _harmless(self, text: str) -> bool:
+        """Whether `text` may go out as it is, where nothing is held: none of its words is one of
+        the instructions', nor is the last one the beginning of such a word. Most texts are."""
+        words, unfinished = _words(text), _in_word(text[-1])
+        if self._inside and _in_word(text[0]):
+            del words[0]
+        if self._recital.touches(words, unfinished):
+            return False
+        self._inside = unfinished
+        return True
 
     def _scan(self) -> int:
         """Takes the words that are complete; up to where in `_held` nothing is suspicious."""
@@ -169,6 +182,12 @@ class _Recital:
         """Whether a run may begin with `words`."""
         return words in self._beginnings
 
+    def touches(self, words: list[str], unfinished: bool) -> bool:
+        """Whether one of `words` is in the runs, or the last, which is `unfinished`, may be."""
+        if not self._words.isdisjoint(words):
+            return True
+        return unfinished and bool(words) and words[-1] in self._letters
+
     def within(self, text: str) -> bool:
         """Whether one of the runs is in `text`.
 
@@ -189,6 +208,11 @@ class _Recital:
             else:
                 end += 1
         return False
+
+
+def _in_word(character: str) -> bool:
+    """Whether `WORD` matches it."""
+    return character.isalnum() or character == "_"
 
 
 def _words(text: str) -> list[str]:

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from llm_service.chat.shape import ChatCompletion
 from llm_service.chat.state import PATH
 from llm_service.chat.wire import ChatRequest
+from llm_service.health import PATHS as OPEN
 from llm_service.shapes import ErrorBody
 
 Document = dict[str, Any]
@@ -29,7 +30,6 @@ REFUSALS = {
     "504": "The model provider took too long.",
 }
 OF_MODELS = ("502", "504")
-OPEN = ("/healthz", "/readyz", "/metrics")
 EXAMPLE = {
     "model": "default",
     "messages": [{"role": "user", "content": "How many days of leave does everyone have?"}],

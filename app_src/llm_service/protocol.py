@@ -31,17 +31,13 @@ class Protocol(HttpToolsProtocol):
 
     _reading = False
     _idle_since: float | None = None
+    _running: RequestResponseCycle | None = None
     hung_up: Callable[[], None] | None = None
     """Called when the connection is lost: whoever answers at the moment wants to know."""
 
     def on_message_begin(self) -> None:
         self._reading = True
         super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        scope: Any = self.scope
-        scope["extensions"] = {DIRECT: Direct(self, self.cycle)}
 
     def on_message_complete(self) -> None:
         self._reading = False
@@ -55,6 +51,7 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """As uvicorn's, whose timer of an idle connection is made anew with every answer. Here it
         stays, and looks how long the connection has been idle when it rings."""
+        self._forget()
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -84,6 +81,7 @@ class Protocol(HttpToolsProtocol):
             self.timeout_keep_alive_task = None
         if self.hung_up is not None:
             self.hung_up()
+        self._forget()
 
     def send_400_response(self, msg: str) -> None:
         """Refuses what is no HTTP, unless an answer is on its way: its end then tells."""
@@ -91,6 +89,20 @@ class Protocol(HttpToolsProtocol):
             self.transport.close()
         else:
             self._refuse(NO_HTTP, "invalid_http")
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        scope: Any = cycle.scope
+        scope["extensions"] = {DIRECT: Direct(self, cycle)}
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def _forget(self) -> None:
+        """Drops the request's `Direct`, which knows what knows it: else each request would wait in
+        memory for the garbage collector."""
+        if self._running is not None:
+            scope: Any = self._running.scope
+            scope["extensions"] = {}
+            self._running = None
 
     def _unset_keepalive_if_required(self) -> None:
         self._idle_since = None
@@ -141,12 +153,31 @@ class Direct:
         cycle.flow.resume_reading()
         return found
 
+    def begin(self, status: int, headers: Iterable[tuple[bytes, bytes]], data: bytes) -> bool:
+        """Writes the head of an answer without a length, and the first part of it; as `whole`."""
+        cycle = self._cycle
+        if cycle.disconnected or cycle.response_started or cycle.flow.write_paused or not data:
+            return False
+        cycle.chunked_encoding = True
+        chunked = (b"transfer-encoding", b"chunked")
+        cycle.transport.write(self._head(status, (*headers, chunked)) + _chunk(data))
+        return True
+
     def piece(self, data: bytes) -> bool:
-        """Writes a part of the body of an answer without a length that ASGI began; as `whole`."""
+        """Writes a part of an answer that `begin` or ASGI began; as `whole`."""
         cycle = self._cycle
         if cycle.disconnected or cycle.flow.write_paused or not cycle.chunked_encoding or not data:
             return False
-        cycle.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        cycle.transport.write(_chunk(data))
+        return True
+
+    def end(self, data: bytes) -> bool:
+        """Writes the last part of it; as `whole`."""
+        cycle = self._cycle
+        if cycle.disconnected or cycle.flow.write_paused or not cycle.chunked_encoding or not data:
+            return False
+        cycle.transport.write(_chunk(data) + b"0\r\n\r\n")
+        self._complete()
         return True
 
     def whole(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> bool:
@@ -157,13 +188,28 @@ class Direct:
         cycle = self._cycle
         if cycle.disconnected or cycle.response_started or cycle.flow.write_paused:
             return False
+        cycle.transport.write(self._head(status, headers) + body)
+        self._complete()
+        return True
+
+    def _head(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+        """The head, with uvicorn's own headers; it is on its way from here on."""
+        cycle = self._cycle
         cycle.response_started, cycle.waiting_for_100_continue = True, False
         lines = [b"%b: %b\r\n" % each for each in (*cycle.default_headers, *headers)]
         end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
-        cycle.transport.write(b"".join((STATUS_LINE[status], *lines, end, body)))
+        return b"".join((STATUS_LINE[status], *lines, end))
+
+    def _complete(self) -> None:
+        """The answer is written: its connection waits for the next request, or closes."""
+        cycle = self._cycle
         cycle.response_complete = True
         cycle.message_event.set()
         if not cycle.keep_alive:
             cycle.transport.close()
         cycle.on_response()
-        return True
+
+
+def _chunk(data: bytes) -> bytes:
+    """RFC 9112, section 7.1."""
+    return b"%x\r\n%b\r\n" % (len(data), data)

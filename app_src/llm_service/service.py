@@ -9,10 +9,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, get_args
 
 from llm_service import budget, feedback, ledger, safety, telemetry
 from llm_service.auth import Principal
+from llm_service.bundle import Feature
 from llm_service.cache.settings import build as build_cache
 from llm_service.cache.warming import Warming
 from llm_service.calls import Call, Reply
@@ -26,13 +28,12 @@ from llm_service.chat.recording import Recording
 from llm_service.corpus import Document, version
 from llm_service.database import Postgres
 from llm_service.deadline import Deadline
-from llm_service.evaluations.evaluator import Evaluator
 from llm_service.evaluations.paying import FromBudgets
 from llm_service.features import bundle_of
 from llm_service.feedback import Feedback
 from llm_service.http import HttpClient
 from llm_service.jobs import postgres as jobs_table
-from llm_service.jobs.endpoints import endpoints
+from llm_service.jobs.job import Endpoint, Job
 from llm_service.jobs.jobs import Jobs
 from llm_service.judging import Judging
 from llm_service.ledger import Ledger
@@ -49,9 +50,13 @@ from llm_service.rooms import read as read_rooms
 from llm_service.routing import Router
 from llm_service.scoring import Scoring
 from llm_service.settings import Settings
-from llm_service.shapes import FeedbackRequest, SearchRequest, SearchResponse, SearchResult
 from llm_service.telemetry import Dimensions, Thumb
 from llm_service.telemetry import build as build_telemetry
+
+if TYPE_CHECKING:  # with them comes pydantic, which chats do without
+    from llm_service.evaluations.evaluator import Evaluator
+    from llm_service.jobs.run import Endpoints
+    from llm_service.shapes import FeedbackRequest, SearchRequest, SearchResponse
 
 logger = logging.getLogger("llm_service")
 
@@ -111,21 +116,16 @@ class Service:
         self.handler = Handler(
             settings.release, settings.tokens, self.flow, self.limits, self.recording
         )
-        self.evaluator = Evaluator(
-            rooms.evaluations,
-            self._judge if self.providers else None,
-            self._models_of,
-            FromBudgets(self.limits, self.budgets, rooms.evaluations.budget_micro_usd_per_day),
-        )
+        self._evaluations = rooms.evaluations
         self.jobs = Jobs(
-            rooms.jobs, endpoints(self.chat, self.search, self.evaluator), self.postgres
+            rooms.jobs, dict.fromkeys(get_args(Endpoint), self._perform), self.postgres
         )
-
         self._gauges()
 
     def start(self) -> None:
         """Begins to load the corpus, to connect and to write, all in the background."""
-        for each in (self.telemetry, self.reindexer, self.limits, self.budgets, self.cache):
+        self.reindexer.start(at_once=self.needs_corpus)
+        for each in (self.telemetry, self.limits, self.budgets, self.cache):
             each.start()
         if self.ledger:
             self.ledger.start()
@@ -161,8 +161,29 @@ class Service:
     async def chat(
         self, body: bytes, principal: Principal, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
-        """The answer to a chat that came by another way than HTTP: status and JSON body."""
+        """The answer to a chat that came by another way than HTTP: status and JSON body. Raises
+        ApiError."""
         return await self.handler.answer(body, principal, headers)
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """What answers POST /v1/evaluations; made when it is first asked for."""
+        from llm_service.evaluations.evaluator import Evaluator
+
+        asked = self._evaluations
+        return Evaluator(
+            asked,
+            self._judge if self.providers else None,
+            self._models_of,
+            FromBudgets(self.limits, self.budgets, asked.budget_micro_usd_per_day),
+        )
+
+    @cached_property
+    def needs_corpus(self) -> bool:
+        """Whether chats are answered, or answers scored, from the corpus; else only searches need
+        it, and the first of them has it read."""
+        scored = self.settings.quality_sample > 0 or self.settings.scorer is not None
+        return scored or any(map(_reads, self.bundle.features.values()))
 
     @property
     def queued(self) -> int:
@@ -173,6 +194,9 @@ class Service:
 
     async def search(self, asked: SearchRequest) -> SearchResponse:
         """The documents that match the query best, best first. Raises ApiError 503."""
+        from llm_service.shapes import SearchResponse, SearchResult
+
+        await self.reindexer.wanted()
         found = await self.retrieval.search(asked.query, asked.top_k)
         return SearchResponse(
             results=[
@@ -269,10 +293,19 @@ class Service:
     async def _warmed(
         self, body: bytes, principal: Principal, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
-        """A question of CACHE_WARM, once there is a corpus to answer it from."""
-        while not self.retrieval.ready:
+        """A question of CACHE_WARM, once there is the corpus that it may need."""
+        while self.needs_corpus and not self.retrieval.ready:
             await asyncio.sleep(WARM_LOOK)
         return await self.chat(body, principal, headers)
+
+    @cached_property
+    def _endpoints(self) -> Endpoints:
+        from llm_service.jobs.endpoints import endpoints
+
+        return endpoints(self.chat, self.search, self.evaluator)
+
+    async def _perform(self, job: Job) -> tuple[int, bytes]:
+        return await self._endpoints[job.endpoint](job)
 
     async def _judge(self, models: Sequence[str], call: Call, seconds: float) -> tuple[Reply, str]:
         """Has a model judge for `evaluations`; the reply and who gave it. Raises ProviderError."""
@@ -283,6 +316,16 @@ class Service:
     def _models_of(self, name: str) -> Sequence[str]:
         feature = self.bundle.features.get(name)
         return feature.models if feature else ()
+
+
+def _reads(feature: Feature) -> bool:
+    """Whether the feature, or a variant of it, answers from the corpus."""
+    return any(
+        each.prediction
+        or each.retrieval != "none"
+        or any(target(model).provider == EMBEDDED for model in (*each.models, *each.cheaper))
+        for each in (feature, *feature.varied.values())
+    )
 
 
 def _dimensions(settings: Settings) -> Dimensions:

@@ -3,7 +3,7 @@
     HOST, PORT    where to listen    127.0.0.1, 8501
     UI_TITLE      what it is called  Handbook
 
-and the variables of `llm_ui.service`.
+and the variables of `llm_ui.service` and `llm_ui.token`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The service as the page asks it: OpenAI's own client, for its endpoints and for ours.
 
     SERVICE_URL      root of the API                       http://127.0.0.1:8000/v1
-    SERVICE_TOKEN    bearer token of the page              none
     SERVICE_FEATURE  feature that answers                  default
+
+and the bearer token, see `llm_ui.token`.
 
 What goes wrong is a `Trouble`, one sentence for whoever looks at the page.
 """
@@ -10,16 +11,29 @@ What goes wrong is a `Trouble`, one sentence for whoever looks at the page.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from openai import APIConnectionError, APIStatusError, APITimeoutError, OpenAI, OpenAIError
+from openai import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    OpenAI,
+    OpenAIError,
+)
+
+from llm_ui.token import Token
 
 TIMEOUT = 60.0
 """Seconds for an answer."""
 
+NO_TOKEN = "none"  # noqa: S105
+"""What is sent where there is no token: OpenAI's client insists on one."""
+
 Thumb = Literal["up", "down"]
+T = TypeVar("T")
 
 
 class Trouble(Exception):
@@ -62,28 +76,27 @@ class Evaluation:
 class Client:
     """One connection to the service for all visitors of the page."""
 
-    def __init__(self, url: str, token: str, feature: str = "default") -> None:
-        self._openai = OpenAI(base_url=url, api_key=token or "none", timeout=TIMEOUT)
-        self._feature = feature
+    def __init__(self, url: str, token: Token, feature: str = "default") -> None:
+        self._openai = OpenAI(base_url=url, api_key=token.value or NO_TOKEN, timeout=TIMEOUT)
+        self._token, self._feature = token, feature
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Client:
         """The client that the variables above describe."""
         return cls(
             environ.get("SERVICE_URL") or "http://127.0.0.1:8000/v1",
-            environ.get("SERVICE_TOKEN", ""),
+            Token.from_environ(environ),
             environ.get("SERVICE_FEATURE") or "default",
         )
 
     def ask(self, answer: Answer, earlier: list[Answer], visitor: str) -> Iterator[str]:
         """Asks `answer.question` after the `earlier` turns and yields the text piece by piece;
         `answer` knows the rest at the end. Raises Trouble."""
+        messages = [*_messages(earlier), {"role": "user", "content": answer.question}]
+        create = self._openai.chat.completions.create
         try:
-            stream = self._openai.chat.completions.create(
-                model=self._feature,
-                messages=[*_messages(earlier), {"role": "user", "content": answer.question}],
-                stream=True,
-                user=visitor,
+            stream = self._known(
+                lambda: create(model=self._feature, messages=messages, stream=True, user=visitor)
             )
             for chunk in stream:
                 yield from _taken(answer, chunk)
@@ -111,11 +124,22 @@ class Client:
 
     def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            found: object = self._openai.post(path, body=body, cast_to=object)
+            found = self._known(lambda: self._openai.post(path, body=body, cast_to=object))
         except OpenAIError as error:
             raise trouble(error) from error
         assert isinstance(found, dict)
         return found
+
+    def _known(self, ask: Callable[[], T]) -> T:
+        """What `ask` finds; asked once more where the service refused a token that has changed."""
+        token = self._token.value
+        try:
+            return ask()
+        except AuthenticationError:
+            if not self._token.renewed(token):
+                raise
+        self._openai.api_key = self._token.value or NO_TOKEN
+        return ask()
 
 
 def trouble(error: OpenAIError) -> Trouble:

@@ -20,6 +20,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import load
 import measure
 
+SECONDS = 5
+"""Between two looks at how many requests there were: their rate varies on a shared machine."""
+
 
 def main() -> None:
     os.sched_setaffinity(0, {1})
@@ -36,11 +39,11 @@ def main() -> None:
         url = f"http://127.0.0.1:{measure.PORT}{measure.CHAT}"
         script = load.script(scratch, measure.headers(target))
         with measure.running(target, body.read_bytes()) as (group, _):
-            seconds = asked.requests / load.wrk(url, script, body, 64, 2)["rps"] / 10
             points, sent, bad = [], 0.0, 0.0
-            for _ in range(10):
-                row = load.wrk(url, script, body, 64, seconds)
-                sent, bad = sent + row["n"], bad + row["bad"]
+            for tenth in range(1, 11):
+                while sent < asked.requests * tenth / 10:
+                    row = load.wrk(url, script, body, 64, SECONDS)
+                    sent, bad = sent + row["n"], bad + row["bad"]
                 points.append((sent, load.megabytes(group)))
                 print(f"{sent:>12,.0f} requests  {points[-1][1]:7.1f} MB", flush=True)
     slope = statistics.linear_regression(*zip(*points[5:], strict=True)).slope

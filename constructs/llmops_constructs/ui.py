@@ -27,6 +27,7 @@ from constructs import Construct, IDependable
 
 from llmops_constructs._logs import log_group
 from llmops_constructs._validation import Rule, check
+from llmops_constructs.credentials import allow_secret
 from llmops_constructs.domain import Domain
 from llmops_constructs.fargate import (
     add_container,
@@ -57,9 +58,9 @@ SCRATCH = "/tmp"  # noqa: S108
 class UiService(Construct):
     """The Streamlit page of `llm_ui`: tasks on Fargate, and the load balancer in front.
 
-    It asks the service with a bearer token of its own, which ECS injects when a task starts. After
-    a rotation start its tasks anew while the old token is valid. A page that faces the internet
-    without a login is refused: it would answer anybody with that token.
+    It asks the service with a bearer token of its own, which ECS injects when a task starts and
+    which it reads anew once the service refuses it. A page that faces the internet without a login
+    is refused: it would answer anybody with that token.
 
     The image must declare `/tmp` as a volume (`VOLUME /tmp`): Fargate gives a volume the owner and
     mode the image has there, and root's alone otherwise ("Bind mounts", ECS developer guide).
@@ -69,7 +70,8 @@ class UiService(Construct):
     :param image_uri: by digest; the Dockerfile's target `ui`.
     :param service: the routing of a service of this app, or the address of any, with HTTPS.
     :param token_secret: bearer tokens of the service.
-    :param token_field: key of the token in the secret; None: the secret is the token.
+    :param token_field: key of the token in the secret; None: the secret is the token. The page
+        reads a new one from `current` alone; with another key start its tasks after a rotation.
     :param repository: default: none; the image is public.
     :param existing_cluster: e.g. that of `FargateLlmService`. Default: a new one, `<prefix>-ui`.
     :param shared_listener: a listener with other rules. Default: a load balancer of its own.
@@ -173,6 +175,7 @@ class UiService(Construct):
         name = resource_name(prefix, "ui")
         self.execution_role = execution_role(self, repository)
         allow_key(self.execution_role, encryption_key, "secretsmanager")
+        self.task_role = task_role(self, "TaskRole", "What the page itself may do: read its token")
         self.task_definition = task_of(
             self,
             name,
@@ -180,10 +183,14 @@ class UiService(Construct):
             memory_mib=memory_mib,
             architecture=cpu_architecture,
             execution_role=self.execution_role,
-            task_role=task_role(self, "TaskRole", "What the page itself may do: nothing"),
+            task_role=self.task_role,
         )
         token = ecs.Secret.from_secrets_manager(token_secret, token_field)
-        self._add_container(image_uri, service, token, environment or {})
+        followed: dict[str, str] = {}
+        if token_field == CURRENT:
+            allow_secret(self.task_role, token_secret)
+            followed = {"SERVICE_TOKEN_SECRET": token_secret.secret_arn}
+        self._add_container(image_uri, service, token, {**followed, **(environment or {})})
         self.cluster = cluster_of(self, name, vpc, existing_cluster)
         self.security_group = group_of(self, vpc, "The page: HTTPS and the service out")
         self.service = rolling_service(

@@ -198,6 +198,14 @@ def test_the_token_is_injected_and_in_no_variable(plain: Template) -> None:
     assert "SERVICE_TOKEN" not in variables(plain)
 
 
+def test_the_page_may_read_its_token_anew_and_nothing_else(plain: Template) -> None:
+    policies = plain.find_resources("AWS::IAM::Policy")
+    (own,) = (body for name, body in policies.items() if "TaskRole" in name)
+    (statement,) = own["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "secretsmanager:GetSecretValue"
+    assert statement["Resource"] == variables(plain)["SERVICE_TOKEN_SECRET"]
+
+
 def test_the_page_reaches_a_service_of_the_same_app_on_its_port(plain: Template) -> None:
     assert variables(plain)["SERVICE_URL"]["Fn::Join"][1][-1] == ":8080/v1"
     out = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import http.client
 import json
 import os
 import re
@@ -10,6 +12,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import uvicorn
 
 from llm_service import sample
@@ -20,6 +23,7 @@ from llm_service.protocol import Direct, Protocol
 DOCUMENTS = sample.FOLDER / "documents.jsonl"
 Start = Callable[..., Any]
 QUESTION = json.dumps({"messages": [{"role": "user", "content": "Who fixes the boiler?"}]}).encode()
+JSON = {"content-type": "application/json"}
 
 
 def request(*more: str, version: str = "1.1") -> bytes:
@@ -95,3 +99,64 @@ def test_ids_are_never_given_twice_not_even_to_a_child() -> None:
     os.waitpid(child, 0)
     both = {*mine, *(theirs[i : i + 24] for i in range(0, 2400, 24))}
     assert len(both) == 200 and all(len(each) == 24 for each in both)
+
+
+def test_a_stream_is_framed_and_leaves_its_connection_open(start: Start) -> None:
+    server = start("--no-auth", "--corpus", str(DOCUMENTS))
+    asked = json.loads(QUESTION) | {"stream": True}
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    for _ in range(2):
+        connection.request("POST", "/v1/chat/completions", json.dumps(asked), JSON)
+        reply = connection.getresponse()
+        assert (reply.status, reply.headers.get_all("transfer-encoding")) == (200, ["chunked"])
+        assert reply.headers["content-type"].startswith("text/event-stream")
+        events = reply.read().split(b"\n\n")
+        assert b'"role":"assistant"' in events[0] and events[-2:] == [b"data: [DONE]", b""]
+    connection.close()
+
+
+CHUNKED = {"type": "http.response.start", "status": 200, "headers": []}
+
+
+async def whole(direct: Direct, send: Any) -> None:
+    assert direct.whole(200, [(b"content-length", b"3")], b"end")
+
+
+async def streamed(direct: Direct, send: Any) -> None:
+    assert direct.begin(200, [], b"first") and direct.piece(b"more") and direct.end(b"end")
+
+
+async def by_asgi(direct: Direct, send: Any) -> None:
+    await send(CHUNKED)
+    await send({"type": "http.response.body", "body": b"end", "more_body": False})
+
+
+@pytest.mark.parametrize("answered", [whole, streamed, by_asgi])
+async def test_a_request_that_is_answered_leaves_nothing_to_the_garbage_collector(
+    answered: Callable[[Direct, Any], Any],
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await answered(scope["extensions"][DIRECT], send)
+
+    async def asked(times: int) -> None:
+        for _ in range(times):
+            writer.write(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert b" 200 " in await reader.readuntil(b"end")
+
+    config = uvicorn.Config(app, http=Protocol, lifespan="off", log_config=None)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve([listening]))
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        await asked(5)
+        gc.collect()
+        gc.disable()
+        try:
+            await asked(100)
+            found = sum(isinstance(each, Direct) for each in gc.get_objects())
+        finally:
+            gc.enable()
+        writer.close()
+        server.should_exit = True
+        await serving
+    assert found <= 1

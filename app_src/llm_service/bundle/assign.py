@@ -21,7 +21,7 @@ import math
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from llm_service.bundle.feature import Experiment, Feature, Variant, changed
+from llm_service.bundle.feature import Experiment, Feature, Variant
 
 SPACE = 2**64
 SEPARATOR = "\x1f"
@@ -44,10 +44,10 @@ def assign(feature: Feature, subject: str) -> Assignment:
     if experiment is None:
         return Assignment(feature)
     if not subject:
-        return Assignment(changed(feature, experiment.variants[0].changes))
+        return Assignment(feature.varied[experiment.variants[0].name])
     chosen = draw(experiment, subject)
     return Assignment(
-        changed(feature, chosen.changes), experiment.name, chosen.name, hashed(experiment, subject)
+        feature.varied[chosen.name], experiment.name, chosen.name, hashed(experiment, subject)
     )
 
 

@@ -6,7 +6,8 @@ and the documentation cannot say different things. What spans several fields is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Annotated, Literal
 
 import msgspec
@@ -65,7 +66,7 @@ class CachePolicy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     threshold: Annotated[
         float,
         Meta(gt=0, le=1, description="Least cosine similarity of two questions, for semantic."),
-    ] = 0.92
+    ] = 0.94
 
 
 class Changes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -118,7 +119,7 @@ class Experiment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ""
 
 
-class Feature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Feature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """How one kind of question is answered."""
 
     name: Annotated[Name, Meta(description="Its name; the file is features/<name>.json.")]
@@ -174,9 +175,15 @@ class Feature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         default="", name="$schema"
     )
 
+    @cached_property
+    def varied(self) -> Mapping[str, Feature]:
+        """The feature as each variant of its experiment has it, by the variant's name. Made once,
+        so that what is remembered of a feature is found again by its identity."""
+        variants = self.experiment.variants if self.experiment else ()
+        return {variant.name: _changed(self, variant.changes) for variant in variants}
 
-def changed(feature: Feature, changes: Changes) -> Feature:
-    """The feature as a variant has it."""
+
+def _changed(feature: Feature, changes: Changes) -> Feature:
     given = {
         name: value
         for name in Changes.__struct_fields__

@@ -20,6 +20,7 @@ import msgspec
 
 from llm_service.auth import Principal
 from llm_service.environ import SettingsError
+from llm_service.errors import ApiError
 
 logger = logging.getLogger("llm_service")
 
@@ -93,7 +94,8 @@ class Warming:
             try:
                 status, _ = await self._ask(question.body, WARMER, question.headers)
             except Exception as error:  # noqa: BLE001 - warming must not matter to anybody
-                logger.warning("a question of CACHE_WARM failed: %s", type(error).__name__)
+                why = error if isinstance(error, ApiError) else type(error).__name__
+                logger.warning("a question of CACHE_WARM failed: %s", why)
                 status = 500
             self.asked += 1
             self.failed += status != 200

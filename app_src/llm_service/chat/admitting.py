@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from llm_service.bundle import Bundle, Feature, assign, subject_of
 from llm_service.chat import asked
+from llm_service.chat.known import Known
 from llm_service.chat.state import Chat
 from llm_service.chat.wire import MAX_TEXT, ChatRequest, decode, refuse
 from llm_service.deadline import Deadline
@@ -63,13 +64,14 @@ class Admitting:
         """The same for somebody without a token: names that strangers send are not learnt."""
         return self.names.of(headers.get(FEATURE), learn=False)
 
-    def take(self, chat: Chat, body: bytes) -> None:
-        """Fills in what is asked, and of which feature. Raises ApiError."""
-        request = chat.request = decode(body)
+    def take(self, chat: Chat, body: bytes, known: Known | None = None) -> None:
+        """Fills in what is asked, and of which feature; `known` is what the body was read to
+        before. Raises ApiError."""
+        request = chat.request = decode(body) if known is None else known.request
         chat.label = self.label(chat.headers, request)
         feature = self._feature(chat.headers, request)
         try:
-            chat.messages = asked.messages(request)
+            chat.messages = asked.messages(request) if known is None else known.messages
         except asked.TooLong as error:
             chat.guarded = True
             raise refuse(error.param, f"at most {MAX_TEXT} characters are read.") from None

@@ -24,10 +24,11 @@ from llm_service.chat.asked import OWN_TOOL
 from llm_service.chat.prompting import Prompting
 from llm_service.chat.state import ATTEMPTS, Chat, FeatureCall
 from llm_service.chat.tools import ROUNDS, execute, merged
-from llm_service.guardrail import Guardrail
+from llm_service.guardrail import Guardrail, StreamGuard
 from llm_service.library import Hit
 from llm_service.quality import declines
 from llm_service.routing import Attempt, Router
+from llm_service.routing.attempts import Events
 from llm_service.telemetry import ToolUse
 
 UNSUPPORTED = "No passage of the corpus supports this answer."
@@ -71,29 +72,47 @@ class Answering:
         Raises ApiError. Closed or cancelled, it ends the provider's call.
         """
         call = await self.prompting.prompted(chat, call)
-        guard, said = self._guardrail(chat).stream(), []
-        async with aclosing(self._streamed(chat, call)) as coming:
-            try:
-                async for text in coming:
-                    if out := guard.push(text):
-                        said.append(out)
-                        yield out
-            except ProviderError as error:
-                raise failing.told(error) from error
-            finally:
-                chat.text = "".join(said)
-        if not chat.tool_calls or said:
+        guard, said = self._guardrail(chat).stream(), list[str]()
+        try:
+            for left in reversed(range(ROUNDS)):
+                heard, calls = list[str](), list[ToolCall]()
+                async with aclosing(await self._begun(chat, call)) as events:
+                    async for event in events:
+                        if isinstance(event, End):
+                            _note(chat, event)
+                            continue
+                        if text := event.text:
+                            heard.append(text)
+                            if out := guard.push(text):
+                                said.append(out)
+                                yield out
+                        if event.tool_call is not None:
+                            calls.append(event.tool_call)
+                if not (ours := _ours(calls, left)):
+                    _hand_over(chat, calls)
+                    break
+                call = await self._searched(chat, call, "".join(heard), ours, left)
+        except ProviderError as error:
+            raise failing.told(error) from error
+        finally:
+            chat.text = "".join(said)
+        for text in self._ending(chat, guard):
+            yield text
+        chat.answered = True
+
+    def _ending(self, chat: Chat, guard: StreamGuard) -> list[str]:
+        """What is still to be said once the models are done: what the guard held back, and that no
+        passage supports the answer."""
+        texts = []
+        if not chat.tool_calls or chat.text:
             rest, reason = guard.end()
             chat.guarded = reason is not None
             chat.hits = [] if reason == "prompt_leak" else chat.hits
-            said.append(rest)
-            if rest:
-                yield rest
-        chat.text = "".join(said)
-        if note := self._verdict(chat):
-            chat.text += note
-            yield note
-        chat.answered = True
+            chat.text += rest
+            texts.append(rest)
+        note = self._verdict(chat)
+        chat.text += note
+        return [text for text in (*texts, note) if text]
 
     async def _rounds(self, chat: Chat, call: FeatureCall) -> str:
         """Asks until there is an answer; its text."""
@@ -111,30 +130,14 @@ class Answering:
             call = await self._searched(chat, call, reply.text, ours, left)
         raise AssertionError("the last round has no calls of ours")
 
-    async def _streamed(self, chat: Chat, call: FeatureCall) -> AsyncGenerator[str, None]:
-        """The text of all rounds as it comes. Raises ProviderError."""
+    async def _begun(self, chat: Chat, call: FeatureCall) -> Events:
+        """The events of one call of a model, of which the first is there. Raises ProviderError."""
         assert chat.deadline is not None
-        for left in reversed(range(ROUNDS)):
-            routed = await self.router.stream(
-                chat.targets, call, chat.deadline, hedge_after=_hedge(call.feature)
-            )
-            chat.target = routed.target
-            said: list[str] = []
-            calls: list[ToolCall] = []
-            async with aclosing(routed.events) as events:
-                async for event in events:
-                    if isinstance(event, End):
-                        _note(chat, event)
-                        continue
-                    if event.text:
-                        said.append(event.text)
-                        yield event.text
-                    if event.tool_call is not None:
-                        calls.append(event.tool_call)
-            if not (ours := _ours(calls, left)):
-                _hand_over(chat, calls)
-                return
-            call = await self._searched(chat, call, "".join(said), ours, left)
+        routed = await self.router.stream(
+            chat.targets, call, chat.deadline, hedge_after=_hedge(call.feature)
+        )
+        chat.target = routed.target
+        return routed.events
 
     async def _searched(
         self, chat: Chat, call: FeatureCall, text: str, ours: Sequence[ToolCall], left: int

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from llm_service.chat.state import Chat
 from llm_service.prices import Price, price
+from llm_service.routing import Target
 
 
 def cost(chat: Chat, own_price: Price | None) -> float | None:
@@ -13,7 +16,12 @@ def cost(chat: Chat, own_price: Price | None) -> float | None:
         return None
     if chat.cached in ("exact", "semantic"):
         return 0.0
-    charged = own_price or price(str(chat.target))
+    charged = own_price or _listed(chat.target)
     if charged is None:
         return None
     return charged.of(chat.usage.prompt, chat.usage.completion, chat.usage.cached)
+
+
+@lru_cache(maxsize=256)
+def _listed(target: Target) -> Price | None:
+    return price(str(target))

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llm_service import safety
-from llm_service.cache import Cache, Cached, SourceRow, key_of
+from llm_service.bundle import Feature
+from llm_service.cache import Cache, Cached, CacheKey, SourceRow, key_of
 from llm_service.chat import charging, shape
 from llm_service.chat.admitting import Admitting, target
 from llm_service.chat.answering import Answering
 from llm_service.chat.asked import question
+from llm_service.chat.known import Known, KnownBodies
 from llm_service.chat.state import ATTEMPTS, Chat, FeatureCall
 from llm_service.prices import Price
 
@@ -31,21 +32,47 @@ class Flow:
     answering: Answering
     cache: Cache
     own_price: Price | None = None
+    _bodies: KnownBodies = field(default_factory=KnownBodies)
 
-    def take(self, chat: Chat, body: bytes) -> FeatureCall:
-        """What is asked of whom, within the limits. Raises ApiError."""
+    def take(self, chat: Chat, body: bytes) -> FeatureCall | Cached:
+        """What is asked of whom, within the limits, or the answer that this process has given
+        before. Raises ApiError."""
         ATTEMPTS.set(chat.attempts)
-        self.admitting.take(chat, body)
-        chat.injection = safety.injection(question(chat.messages))
-        return self.answering.prompting.asked(chat)
-
-    async def whole(self, chat: Chat, call: FeatureCall) -> bytes:
-        """The JSON of a `chat.completion`. Raises ApiError."""
-        cached = await self._cached(chat, call)
-        if cached is None:
-            await self.answering.whole(chat, call)
+        known = self._bodies.get(body)
+        self.admitting.take(chat, body, known)
+        if known is None:
+            chat.injection = safety.injection(question(chat.messages))
         else:
+            chat.injection = known.injection
+        assert chat.feature is not None
+        if chat.feature.cache.mode == "off":
+            return self.answering.prompting.asked(chat)
+        return self._looked_up(chat, chat.feature, body, known)
+
+    async def whole(self, chat: Chat, asked: FeatureCall | Cached) -> bytes:
+        """The JSON of a `chat.completion`. Raises ApiError."""
+        cached = await self._cached(chat, asked)
+        if cached is not None:
+            return self.again(chat, cached)
+        assert isinstance(asked, FeatureCall)
+        await self.answering.whole(chat, asked)
+        return self._completion(chat)
+
+    def again(self, chat: Chat, cached: Cached) -> bytes:
+        """The same, of an answer that was given before."""
+        _give_again(chat, cached)
+        return self._completion(chat)
+
+    async def stream(self, chat: Chat, asked: FeatureCall | Cached) -> Streaming:
+        """The answer as it comes. Raises ApiError."""
+        cached = await self._cached(chat, asked)
+        if cached is not None:
             _give_again(chat, cached)
+            return Streaming(self, chat, _alone(cached.text))
+        assert isinstance(asked, FeatureCall)
+        return Streaming(self, chat, self.answering.pieces(chat, asked))
+
+    def _completion(self, chat: Chat) -> bytes:
         completion = shape.ChatCompletion(
             id=chat.id,
             created=chat.created,
@@ -61,75 +88,92 @@ class Flow:
         )
         return shape.encode(completion)
 
-    async def events(self, chat: Chat, call: FeatureCall) -> AsyncGenerator[bytes, None]:
-        """The server-sent events of the answer. Raises ApiError, before the first or within."""
+    def _looked_up(
+        self, chat: Chat, feature: Feature, body: bytes, known: Known | None
+    ) -> FeatureCall | Cached:
+        """The answer that this process keeps; else what is asked, with the key to keep it at."""
+        scope = (chat.principal.name, feature, chat.variant, tuple(chat.targets))
+        if known is not None and known.scope == scope:
+            chat.cache_key = known.key
+            return self.cache.peek(known.key) or self.answering.prompting.asked(chat)
+        call = self.answering.prompting.asked(chat)
+        key = chat.cache_key = self._key(chat, feature, call)
+        if key is None:
+            return call
         assert chat.request is not None
-        chunks = None
-        async with aclosing(await self._pieces(chat, call)) as pieces:
-            async for piece in pieces:
-                if chunks is None:
-                    chunks = self._chunks(chat)
-                    yield chunks.role()
-                yield chunks.text(piece)
-        if chunks is None:
-            chunks = self._chunks(chat)
-            yield chunks.role()
-        for index, made in enumerate(chat.tool_calls):
-            yield chunks.call(index, made)
-        own = shape.Own(
-            sources=_sources(chat),
-            supported=chat.supported,
-            feature=_feature(chat),
-            provider=_provider(chat),
-            cost_micro_usd=charging.cost(chat, self.own_price),
-        )
-        yield chunks.last(chat.finish_reason, own)
-        if chat.request.include_usage:
-            yield chunks.usage(shape.tokens(chat.usage))
-        yield shape.DONE
+        assert chat.injection is not None
+        read = Known(chat.request, chat.messages, chat.injection, scope, key)
+        self._bodies.put(body, read)
+        return self.cache.peek(key) or call
 
-    async def _pieces(self, chat: Chat, call: FeatureCall) -> AsyncGenerator[str, None]:
-        """The text of the answer piece by piece, or at once if it was given before."""
-        cached = await self._cached(chat, call)
-        if cached is None:
-            return self.answering.pieces(chat, call)
-        _give_again(chat, cached)
-        return _alone(cached.text)
-
-    def _chunks(self, chat: Chat) -> shape.Chunks:
+    def _key(self, chat: Chat, feature: Feature, call: FeatureCall) -> CacheKey | None:
         assert chat.request is not None
-        if chat.first is None:
-            chat.first = time.perf_counter()
-        head = shape.Head(
-            id=chat.id,
-            created=chat.created,
-            model=_model(chat),
-            system_fingerprint=self.release,
-        )
-        return shape.Chunks(head, chat.request.include_usage)
-
-    async def _cached(self, chat: Chat, call: FeatureCall) -> Cached | None:
-        """The answer that was given before, if the feature keeps answers."""
-        feature, request = chat.feature, chat.request
-        assert feature is not None
-        assert request is not None
-        if feature.cache.mode == "off":
-            return None
-        chat.cache_key = key_of(
+        return key_of(
             call,
             feature.cache,
             release=self.release,
             feature=f"{feature.name}/{chat.variant}/{self.admitting.bundle.digest}",
             principal=chat.principal,
-            user=request.caller,
+            user=chat.request.caller,
             models=tuple(f"{each.provider}/{each.model}" for each in chat.targets),
             redact=lambda text: safety.redact(text).text,
         )
+
+    async def _cached(self, chat: Chat, asked: FeatureCall | Cached) -> Cached | None:
+        """The answer that was given before, here or in another task."""
+        if isinstance(asked, Cached):
+            return asked
         if chat.cache_key is None:
             return None
-        found = self.cache.peek(chat.cache_key) or await self.cache.get(chat.cache_key)
+        found = await self.cache.get(chat.cache_key)
         chat.cached = "miss"
         return found
+
+
+class Streaming:
+    """A streamed answer: the `pieces` of its text, and the server-sent events that carry them."""
+
+    def __init__(self, flow: Flow, chat: Chat, pieces: AsyncGenerator[str, None]) -> None:
+        self.pieces, self._flow, self._chat = pieces, flow, chat
+        self._chunks: shape.Chunks | None = None
+
+    def event(self, piece: str) -> bytes:
+        """The event of a piece; in front of the first one stands who speaks."""
+        if self._chunks is not None:
+            return self._chunks.text(piece)
+        chunks = self._begun()
+        return chunks.role() + chunks.text(piece)
+
+    def last(self) -> bytes:
+        """The events between the last piece and the end."""
+        chat, request = self._chat, self._chat.request
+        assert request is not None
+        first = b"" if self._chunks is not None else self._begun().role()
+        assert self._chunks is not None
+        own = shape.Own(
+            sources=_sources(chat),
+            supported=chat.supported,
+            feature=_feature(chat),
+            provider=_provider(chat),
+            cost_micro_usd=charging.cost(chat, self._flow.own_price),
+        )
+        calls = (self._chunks.call(index, made) for index, made in enumerate(chat.tool_calls))
+        last = self._chunks.last(chat.finish_reason, own)
+        usage = self._chunks.usage(shape.tokens(chat.usage)) if request.include_usage else b""
+        return b"".join((first, *calls, last, usage))
+
+    def _begun(self) -> shape.Chunks:
+        chat, request = self._chat, self._chat.request
+        assert request is not None
+        chat.first = chat.first or time.perf_counter()
+        head = shape.Head(
+            id=chat.id,
+            created=chat.created,
+            model=_model(chat),
+            system_fingerprint=self._flow.release,
+        )
+        self._chunks = shape.Chunks(head, request.include_usage)
+        return self._chunks
 
 
 async def _alone(text: str) -> AsyncGenerator[str, None]:

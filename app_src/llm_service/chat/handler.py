@@ -15,11 +15,13 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from starlette.types import Receive, Scope, Send
 
 from llm_service.auth import Known, Principal
+from llm_service.cache import Cached
 from llm_service.chat import shape
 from llm_service.chat.flow import Flow
 from llm_service.chat.recording import Recording
@@ -127,7 +129,7 @@ class Handler:
         self, body: bytes, principal: Principal, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
         """The answer, in one piece, to a request that came by another way than HTTP: status and
-        JSON body. `headers` in small letters."""
+        JSON body. `headers` in small letters. Raises ApiError."""
         asked = request_id(headers.get("x-request-id"))
         chat = Chat(id=new_id("chatcmpl-"), request_id=asked, headers=headers, principal=principal)
         try:
@@ -136,7 +138,7 @@ class Handler:
             return 200, found
         except ApiError as error:
             chat.status = error.status
-            return error.status, error.body()
+            raise
         except asyncio.CancelledError:
             chat.status = CANCELLED
             raise
@@ -147,12 +149,16 @@ class Handler:
         if self.tokens is not None:
             await self._know(chat, self.tokens)
         body = await _body(chat, receive, answer.direct)
-        call = self.flow.take(chat, body)
+        asked = self.flow.take(chat, body)
+        if isinstance(asked, Cached) and not chat.stream:
+            chat.status = 200
+            await answer.whole(self.flow.again(chat, asked), self._more(chat))
+            return
         with _Watch(receive, answer.direct, chat) as watch:
             if chat.stream:
-                await self._stream(chat, call, answer, watch)
+                await self._stream(chat, asked, answer, watch)
             else:
-                found = await self.flow.whole(chat, call)
+                found = await self.flow.whole(chat, asked)
                 watch.end()
                 chat.status = 200
                 await answer.whole(found, self._more(chat))
@@ -167,17 +173,26 @@ class Handler:
         chat.principal = principal
         chat.label = self.flow.admitting.label(chat.headers, None)
 
-    async def _stream(self, chat: Chat, call: FeatureCall, answer: _Answer, watch: _Watch) -> None:
-        async with aclosing(self.flow.events(chat, call)) as events:
-            async for event in events:
+    async def _stream(
+        self, chat: Chat, asked: FeatureCall | Cached, answer: _Answer, watch: _Watch
+    ) -> None:
+        streaming = await self.flow.stream(chat, asked)
+        async with aclosing(streaming.pieces) as pieces:
+            async for piece in pieces:
+                event = streaming.event(piece)
                 if not answer.begun:
                     chat.status = 200
-                    await answer.begin(200, EVENTS, self._more(chat))
-                if event is shape.DONE:
-                    watch.end()
-                if not answer.at_once(event):
+                    await answer.begin(self._more(chat), event)
+                elif not answer.at_once(event):
                     await answer.piece(event)
-        await answer.end()
+        last = streaming.last()
+        if not answer.begun:
+            chat.status = 200
+            await answer.begin(self._more(chat), last)
+        elif not answer.at_once(last):
+            await answer.piece(last)
+        watch.end()
+        await answer.end(shape.DONE)
 
     def _heads(self, chat: Chat) -> list[tuple[bytes, bytes]]:
         """What every answer carries."""
@@ -190,8 +205,9 @@ class Handler:
             more.append((b"x-llmops-cache", chat.cached.encode()))
         if chat.over_budget:
             more.append((b"x-llmops-budget", b"over"))
-        limits = self.limits.headers(chat.admission) if chat.admission else {}
-        return [*more, *_encoded(limits)] if limits else more
+        if chat.admission is not None:
+            more += _encoded(self.limits.headers(chat.admission))
+        return more
 
 
 class _Answer:
@@ -203,42 +219,45 @@ class _Answer:
         self._send, self.direct, self._common = send, direct, common
         self.begun = False
 
-    async def begin(self, status: int, kind: bytes, more: RawHeaders) -> None:
-        """Sends the head."""
+    async def begin(self, more: RawHeaders, event: bytes) -> None:
+        """Sends the head of a stream, and its first event."""
         self.begun = True
-        headers = [(b"content-type", kind), *self._common, *more]
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        headers = ((b"content-type", EVENTS), *self._common, *more)
+        if self.direct is None or not self.direct.begin(200, headers, event):
+            await self._head(200, headers)
+            await self.piece(event)
 
-    def at_once(self, data: bytes) -> bool:
-        """Sends a part of the body, unless that has to wait."""
-        return self.direct is not None and self.direct.piece(data)
+    def at_once(self, event: bytes) -> bool:
+        """Sends an event, unless that has to wait."""
+        return self.direct is not None and self.direct.piece(event)
 
-    async def piece(self, data: bytes) -> None:
-        """Sends a part of the body."""
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+    async def piece(self, event: bytes) -> None:
+        """Sends an event that could not be sent at once."""
+        await self._send({"type": "http.response.body", "body": event, "more_body": True})
 
-    async def end(self) -> None:
-        """Ends the body."""
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def end(self, event: bytes) -> None:
+        """Sends the last event of a stream."""
+        if self.direct is None or not self.direct.end(event):
+            await self._send({"type": "http.response.body", "body": event, "more_body": False})
 
     async def whole(self, body: bytes, more: RawHeaders, status: int = 200) -> None:
         """Sends an answer in one piece."""
         length = (b"content-length", b"%d" % len(body))
-        if self.direct is not None:
-            headers = (KIND, *self._common, length, *more)
-            self.begun = self.direct.whole(status, headers, body)
-            if self.begun:
-                return
-        await self.begin(status, JSON, [length, *more])
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        headers = (KIND, *self._common, length, *more)
+        self.begun = True
+        if self.direct is None or not self.direct.whole(status, headers, body):
+            await self._head(status, headers)
+            await self._send({"type": "http.response.body", "body": body, "more_body": False})
 
     async def refuse(self, error: ApiError) -> None:
         """Sends the error; in a stream that has begun as its last event."""
         if not self.begun:
             await self.whole(error.body(), _encoded(error.headers), error.status)
         else:
-            await self.piece(shape.error_event(error))
-            await self.end()
+            await self.end(shape.error_event(error))
+
+    async def _head(self, status: int, headers: RawHeaders) -> None:
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
 
 class _Watch:
@@ -329,6 +348,9 @@ def _bounded(chat: Chat, body: bytes | bytearray) -> bytes:
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    return [
-        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
-    ]
+    return [(_name(name), value.encode("latin-1")) for name, value in headers.items()]
+
+
+@lru_cache(maxsize=64)
+def _name(name: str) -> bytes:
+    return name.lower().encode("latin-1")

@@ -8,8 +8,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from llm_service.auth import ANONYMOUS, Principal
 from llm_service.bundle import Feature
@@ -40,8 +41,7 @@ class FeatureCall(Call, frozen=True, kw_only=True):
     feature: Feature
 
 
-@dataclass(slots=True, kw_only=True)
-class Chat:
+class Chat(msgspec.Struct, kw_only=True):
     """A chat; moments are time.perf_counter(), `created` epoch seconds.
 
     `label` is the feature's name in metrics, `status` the HTTP status (of a stream that was cut:
@@ -52,8 +52,8 @@ class Chat:
     id: str
     request_id: str
     headers: Mapping[str, str]
-    began: float = field(default_factory=time.perf_counter)
-    created: int = field(default_factory=lambda: int(time.time()))
+    began: float = msgspec.field(default_factory=time.perf_counter)
+    created: int = msgspec.field(default_factory=lambda: int(time.time()))
     principal: Principal = ANONYMOUS
     label: str = "default"
     status: int = 500
@@ -70,7 +70,7 @@ class Chat:
     cache_key: CacheKey | None = None
     over_budget: bool = False
     injection: bool | None = None
-    redactions: dict[str, int] = field(default_factory=dict)
+    redactions: dict[str, int] = {}
 
     answered: bool = False
     first: float | None = None
@@ -78,7 +78,7 @@ class Chat:
     text: str = ""
     finish_reason: FinishReason = "stop"
     tool_calls: tuple[ToolCall, ...] = ()
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
     fingerprint: str = ""
     hits: list[Hit] | None = None
     supported: bool | None = None
@@ -86,8 +86,8 @@ class Chat:
     guarded: bool = False
     sources: Sequence[SourceRow] = ()
     cached: Literal["miss", "exact", "semantic"] | None = None
-    attempts: list[Attempt] = field(default_factory=list)
-    tools_used: list[ToolUse] = field(default_factory=list)
+    attempts: list[Attempt] = []
+    tools_used: list[ToolUse] = []
 
     @property
     def stream(self) -> bool:

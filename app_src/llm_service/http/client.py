@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Coroutine, Mapping
 from types import TracebackType
+from typing import Any
 
 from llm_service.http.connection import Connection, HttpReply
 from llm_service.http.errors import Unreachable
@@ -98,11 +99,12 @@ class Endpoint:
     def __init__(self, pool: Pool, rendered: bytes) -> None:
         self._pool, self._head = pool, rendered
 
-    async def post(
+    def post(
         self, body: bytes, seconds: float, headers: Mapping[str, str] | None = None
-    ) -> HttpReply:
-        """The whole answer to `body`, within `seconds`. Raises HttpError."""
-        return await _whole(self._pool, self._request(body, headers), seconds)
+    ) -> Coroutine[Any, Any, HttpReply]:
+        """The whole answer to `body`, within `seconds`, to be awaited. Raises HttpError; ValueError
+        at once for headers that cannot be sent."""
+        return _whole(self._pool, self._request(body, headers), seconds)
 
     def stream(
         self, body: bytes, seconds: float, headers: Mapping[str, str] | None = None
@@ -168,6 +170,11 @@ class HttpStream:
         if not found:
             raise StopAsyncIteration
         return found
+
+    def piece(self) -> Awaitable[bytes]:
+        """The next piece, empty at the end; for who reads many and has not left."""
+        assert self._connection is not None
+        return self._connection.piece()
 
     async def read(self, limit: int) -> bytes:
         """The rest of the answer, or its next `limit` bytes; what is beyond them is lost."""

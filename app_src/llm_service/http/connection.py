@@ -90,25 +90,38 @@ class Connection(asyncio.Protocol):
 
     async def whole(self) -> HttpReply:
         """The whole answer. Raises HttpError."""
-        while not self._complete:
-            await self._news()
+        try:
+            while not self._complete:
+                await self._news()
+        except BaseException:
+            self.abort()
+            raise
         pieces = self._pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         return HttpReply(self.status, self.headers, body)
 
     async def head(self) -> None:
         """Returns once `status` and `headers` are there. Raises HttpError."""
-        while not self.status:
-            await self._news()
+        try:
+            while not self.status:
+                await self._news()
+        except BaseException:
+            self.abort()
+            raise
 
     async def piece(self) -> bytes:
         """What of the body arrived since; empty at its end. Raises HttpError."""
-        while not self._pieces:
-            if self._complete:
-                return b""
-            await self._news()
+        try:
+            while not self._pieces:
+                if self._complete:
+                    return b""
+                await self._news()
+        except BaseException:
+            self.abort()
+            raise
         pieces, self._pieces, self._held = self._pieces, [], 0
-        self._read_on()
+        if self._paused:
+            self._read_on()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def abort(self) -> None:
@@ -221,21 +234,15 @@ class Connection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
 
-    async def _news(self) -> None:
-        """Returns when something happened. Raises what has already ended the exchange."""
+    def _news(self) -> asyncio.Future[None]:
+        """Done when something happened. Raises what has already ended the exchange."""
         if self._error is not None:
             raise self._error
-        waiter = self._waiter = self._loop.create_future()
-        try:
-            await waiter
-        except BaseException:
-            self.abort()
-            raise
-        finally:
-            self._waiter = None
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
     def _wake(self) -> None:
-        waiter = self._waiter
+        waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 

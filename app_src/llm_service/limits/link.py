@@ -22,9 +22,10 @@ SECONDS = 1.0
 
 
 class Valkey:
-    """The server at `url`; keys begin with `prefix`, one for each service and environment."""
+    """The server at `url`; keys begin with `prefix`, one for each service and environment. In a
+    cluster it needs a hash tag, `{...}:`, or scripts and transactions are refused."""
 
-    def __init__(self, url: str, prefix: str = "llmops:") -> None:
+    def __init__(self, url: str, prefix: str = "{llmops}:") -> None:
         self._url, self.prefix = url, prefix
         self._client: Any = None
         self._scripts: dict[str, Any] = {}

@@ -6,6 +6,10 @@
     DAY_BUDGET_MICRO_USD   cap of the whole service per day (UTC), micro-dollars       none
     AT_DAY_BUDGET          refuse, cheaper or warn                                     refuse
 
+A Valkey in cluster mode, as ElastiCache Serverless always is, takes a script or a transaction only
+if all its keys are in one slot. A slot is the hash of what stands between the first braces of a key
+(the cluster specification's "hash tags"), so all keys begin with service and environment in braces.
+
 A token's own limits and budget are in the token secret, a feature's budget in its file. Budgets are
 shared through Valkey, else through the database where there is one, else each task has them for
 itself.
@@ -39,7 +43,7 @@ class LimitSettings:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     valkey_url: str | None = field(default=None, repr=False)
-    valkey_prefix: str = "llmops:handbook:local:"
+    valkey_prefix: str = "{llmops:handbook:local}:"
     day_budget: float | None = None
     at_day_budget: AtBudget = "refuse"
 
@@ -51,7 +55,7 @@ def from_environ(environ: Mapping[str, str]) -> LimitSettings:
         requests_per_minute=whole(environ, "REQUESTS_PER_MINUTE", 0, 0, 10**9) or None,
         tokens_per_minute=whole(environ, "TOKENS_PER_MINUTE", 0, 0, 10**12) or None,
         valkey_url=_url(environ),
-        valkey_prefix=f"llmops:{service or 'handbook'}:{environment or 'local'}:",
+        valkey_prefix=f"{{llmops:{service or 'handbook'}:{environment or 'local'}}}:",
         day_budget=_budget(environ),
         at_day_budget=_action(environ),
     )

@@ -73,6 +73,10 @@ class _Message(msgspec.Struct):
 
 class _Choice(msgspec.Struct):
     message: _Message | None = None
+    finish_reason: str | None = None
+
+
+class _ChunkChoice(msgspec.Struct):
     delta: _Message | None = None
     finish_reason: str | None = None
 
@@ -88,7 +92,7 @@ class _Usage(msgspec.Struct):
 
 
 class _Answer(msgspec.Struct):
-    """A completion, or a chunk of one."""
+    """A completion."""
 
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
@@ -96,7 +100,17 @@ class _Answer(msgspec.Struct):
     error: Any = None
 
 
+class _Chunk(msgspec.Struct):
+    """A chunk of one."""
+
+    choices: list[_ChunkChoice] | None = None
+    usage: _Usage | None = None
+    system_fingerprint: str | None = None
+    error: Any = None
+
+
 _answers = msgspec.json.Decoder(_Answer)
+_chunks = msgspec.json.Decoder(_Chunk)
 _encoder = msgspec.json.Encoder()
 
 
@@ -261,26 +275,25 @@ class OpenAiReader:
         if data == b"[DONE]":
             self.done = True
             return
-        chunk = read(_answers, data, self._name)
+        chunk = read(_chunks, data, self._name)
         if chunk.error is not None:
             raise error_of(chunk.error, self._name)
+        self._fingerprint = chunk.system_fingerprint or self._fingerprint
         if chunk.usage is not None:
             self._usage = chunk.usage
-        if chunk.system_fingerprint:
-            self._fingerprint = chunk.system_fingerprint
+            self.done = self._reason is not None and not chunk.choices
         if chunk.choices:
             self._take_choice(chunk.choices[0], events)
-        elif self._reason is not None and chunk.usage is not None:
-            self.done = True
 
-    def _take_choice(self, choice: _Choice, events: list[Event]) -> None:
+    def _take_choice(self, choice: _ChunkChoice, events: list[Event]) -> None:
         delta = choice.delta
         if delta is not None:
-            text = _text(delta.content or delta.refusal)
-            if text:
+            text = delta.content or delta.refusal
+            if text and (text := _text(text)):
                 events.append(Delta(text))
-            for part in delta.tool_calls or ():
-                self._take_part(part)
+            if delta.tool_calls:
+                for part in delta.tool_calls:
+                    self._take_part(part)
         if choice.finish_reason is not None:
             self._reason = self._wire.reason(choice.finish_reason)
 

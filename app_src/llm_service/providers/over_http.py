@@ -58,7 +58,7 @@ class HttpProvider(ABC):
                     if answer.status != 200:
                         await self._refused(answer, fitted)
                         continue
-                    async for chunk in answer:
+                    while chunk := await answer.piece():
                         for event in reader.push(chunk):
                             yield event
                         if reader.done:

@@ -10,6 +10,9 @@
     PROVIDER_URL                            turns on the provider `configured`, of OpenAI's kind
     PROVIDERS                               more of them, as a JSON object          {}
 
+A key that is there and empty, as ECS injects a secret that nobody has filled yet, leaves its
+provider out, and a warning says so.
+
 Bedrock's credentials are the AWS SDK's (environment, profile, task role). `PROVIDERS` maps a name
 to an object:
 
@@ -26,6 +29,7 @@ to an object:
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,6 +40,8 @@ import msgspec
 
 from llm_service.environ import Environ, SettingsError
 from llm_service.providers.anthropic_wire import MAX_TOKENS
+
+logger = logging.getLogger("llm_service")
 
 ProviderKind = Literal["openai", "anthropic", "bedrock"]
 
@@ -85,10 +91,10 @@ class _Entry(msgspec.Struct, forbid_unknown_fields=True):
 def from_environ(environ: Environ) -> ProviderSettings:
     """Raises SettingsError."""
     found: list[ProviderConfig] = []
-    if key := _key(environ, "OPENAI_API_KEY"):
+    if key := _own_key(environ, "OPENAI_API_KEY"):
         url = _url(environ.get("OPENAI_BASE_URL") or OPENAI_URL, "OPENAI_BASE_URL")
         found.append(ProviderConfig("openai", "openai", url, key, max_tokens_field=_field(url)))
-    if key := _key(environ, "ANTHROPIC_API_KEY"):
+    if key := _own_key(environ, "ANTHROPIC_API_KEY"):
         url = _url(environ.get("ANTHROPIC_BASE_URL") or ANTHROPIC_URL, "ANTHROPIC_BASE_URL")
         found.append(ProviderConfig("anthropic", "anthropic", url, key))
     if region := environ.get("BEDROCK_REGION", "").strip():
@@ -144,6 +150,13 @@ def _config(name: str, entry: _Entry, environ: Environ) -> ProviderConfig:
         entry.stream_usage,
         frozenset(entry.omit),
     )
+
+
+def _own_key(environ: Environ, variable: str) -> str:
+    key = _key(environ, variable)
+    if variable in environ and not key:
+        logger.warning("%s is empty: its provider is left out.", variable)
+    return key
 
 
 def _named_key(variable: str, where: str, environ: Environ) -> str:

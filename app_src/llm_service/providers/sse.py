@@ -29,7 +29,7 @@ class Splitter:
 
         Nearly every chunk of a stream is one event of one line: that case comes first.
         """
-        if not self._held and _is_one(chunk):
+        if not self._held and chunk.find(b"\n") == len(chunk) - 2 and _is_one(chunk):
             return [chunk[6:-2]]
         whole = self._held + chunk if self._held else chunk
         if b"\r" in whole:
@@ -48,13 +48,8 @@ class Splitter:
 
 
 def _is_one(chunk: bytes) -> bool:
-    """Whether `chunk` is exactly one event of one line: its first line end is its end."""
-    return (
-        chunk[:6] == b"data: "
-        and chunk.find(b"\n") == len(chunk) - 2
-        and chunk[-1:] == b"\n"
-        and b"\r" not in chunk
-    )
+    """Whether `chunk`, whose first line end is its last byte but one, is one event of one line."""
+    return chunk.startswith(b"data: ") and chunk.endswith(b"\n\n") and b"\r" not in chunk
 
 
 def _with_line_feeds(text: bytes) -> bytes:

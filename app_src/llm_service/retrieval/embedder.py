@@ -14,14 +14,15 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from llm_service.environ import SettingsError
 
-Array = NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Array: TypeAlias = "NDArray[np.float32]"
 
 MODEL_FILE, TOKENIZER_FILE = "model.onnx", "tokenizer.json"
 WINDOW = 256
@@ -74,6 +75,8 @@ class LocalEmbedder:
 
     async def embed(self, texts: Sequence[str]) -> Array:
         """See `Embedder`. What is asked for alone is a question, and remembered."""
+        import numpy as np
+
         loop = asyncio.get_running_loop()
         if len(texts) == 1 and (known := self._recalled(texts[0])) is not None:
             return known[np.newaxis]
@@ -87,6 +90,8 @@ class LocalEmbedder:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _computed(self, text: str) -> Array:
+        import numpy as np
+
         ids = np.array([self._tokenizer.encode(text).ids], np.int64)
         fed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         row: Array = self._session.run(None, fed)[0][0]

@@ -16,11 +16,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from llm_service.library import Hit, Library
 from llm_service.retrieval.embedder import Embedder, EmbedderError
-from llm_service.retrieval.vectors import Similar
+
+if TYPE_CHECKING:
+    from llm_service.retrieval.vectors import Similar
 
 logger = logging.getLogger("llm_service")
 

@@ -7,8 +7,9 @@ first corpus serves by BM25 while its vectors are computed, which for some thous
 minutes; a later one waits for its vectors, so that the method does not change with a page. What
 cannot be read or parsed leaves everything as it was, and `state` says so.
 
-It happens at the start; after that when `request` is called (on SIGHUP), and, with
-CORPUS_REFRESH_SECONDS, when the corpus has another version than the one that was read.
+It happens at the start, or, where only searches need the corpus, when the first one does; after
+that when `request` is called (on SIGHUP), and, with CORPUS_REFRESH_SECONDS, when the corpus has
+another version than the one that was read.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from llm_service import corpus
 from llm_service.corpus import CorpusError, Document
@@ -26,7 +27,6 @@ from llm_service.retrieval.embedder import Embedder, EmbedderError
 from llm_service.retrieval.index import Index
 from llm_service.retrieval.retrieval import Retrieval
 from llm_service.retrieval.similar import Shelf
-from llm_service.retrieval.vectors import address
 
 logger = logging.getLogger("llm_service")
 
@@ -68,12 +68,24 @@ class Reindexer:
         self._retrieval, self._source = retrieval, source
         self._embedder, self._shelf = embedder, shelf
         self._refresh, self._sleep = refresh_seconds, sleep
-        self._asked = asyncio.Event()
+        self._asked, self._tried = asyncio.Event(), asyncio.Event()
+        self._late = self._put_off = False
         self._version, self._error, self._embedded = "", "", 0
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self) -> None:
-        """Reads the first corpus in the background, and renews it as asked."""
+    @property
+    def standing(self) -> Literal["loaded", "loading", "not needed yet"]:
+        """How the corpus stands."""
+        if self._retrieval.ready:
+            return "loaded"
+        return "not needed yet" if self._put_off else "loading"
+
+    def start(self, *, at_once: bool = True) -> None:
+        """Reads the first corpus in the background, `at_once` or when it is first `wanted`, and
+        renews it as asked."""
+        self._late = self._put_off = not at_once
+        if at_once:
+            self._asked.set()
         self._tasks.append(asyncio.create_task(self._run(), name="reindex"))
         if self._refresh:
             self._tasks.append(asyncio.create_task(self._watch(), name="corpus-watch"))
@@ -88,7 +100,15 @@ class Reindexer:
 
     def request(self) -> None:
         """Reads the corpus anew, soon; several requests at once are one."""
+        self._put_off = False
         self._asked.set()
+
+    async def wanted(self) -> None:
+        """Has a corpus read that was put off; returns once it is there, or could not be read."""
+        if self._put_off:
+            self.request()
+        if self._late:
+            await self._tried.wait()
 
     def state(self) -> dict[str, Any]:
         """For /readyz: `error` is why the last attempt left the old corpus, empty if it came
@@ -103,6 +123,7 @@ class Reindexer:
             await self._serve(library)
         except (CorpusError, EmbedderError) as error:
             self._error = str(error)
+            self._tried.set()
             logger.error("the corpus was not renewed: %s", error)
             return False
         self._version, self._error = version, ""
@@ -110,28 +131,39 @@ class Reindexer:
 
     async def _serve(self, library: Library) -> None:
         if self._embedder is None or self._shelf is None:
-            self._retrieval.swap(Index(library, ""))
+            self._swap(Index(library, ""))
             return
+        from llm_service.retrieval.vectors import address
+
         documents = [passage.document for passage in library.passages]
         where = address(documents, self._embedder)
         self._embedded = 0
         similar = await self._shelf.find(where)
         if similar is None:
             if not self._retrieval.ready:
-                self._retrieval.swap(Index(library, where))
+                self._swap(Index(library, where))
             similar = await self._shelf.fill(where, library, self._embedder, self._count)
-        self._retrieval.swap(Index(library, where, self._embedder, similar))
+        self._swap(Index(library, where, self._embedder, similar))
+
+    def _swap(self, index: Index) -> None:
+        self._retrieval.swap(index)
+        self._tried.set()
 
     def _count(self, done: int) -> None:
         self._embedded = done
 
     async def _run(self) -> None:
+        await self._request()
         while not await self.renew():
             await self._sleep(RETRY_VECTORS if self._retrieval.ready else RETRY)
         while True:
-            await self._asked.wait()
-            self._asked.clear()
+            await self._request()
             await self.renew()
+
+    async def _request(self) -> None:
+        """Returns with the next request."""
+        await self._asked.wait()
+        self._asked.clear()
 
     async def _watch(self) -> None:
         while True:

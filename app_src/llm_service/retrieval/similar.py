@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from llm_service.library import Library
 from llm_service.retrieval.embedder import Embedder
 from llm_service.retrieval.stores import Store
-from llm_service.retrieval.vectors import Similar, Vectors, VectorsError, compute
+
+if TYPE_CHECKING:
+    from llm_service.retrieval.vectors import Similar
 
 logger = logging.getLogger("llm_service")
 
@@ -43,6 +45,8 @@ class InMemory:
 
     async def find(self, address: str) -> Similar | None:
         """See `Shelf`; what the store holds is checked."""
+        from llm_service.retrieval.vectors import Vectors, VectorsError
+
         content = await self._store.get(address) if self._store else None
         if content is None:
             return None
@@ -56,6 +60,8 @@ class InMemory:
         self, address: str, library: Library, embedder: Embedder, progress: Progress
     ) -> Similar:
         """See `Shelf`."""
+        from llm_service.retrieval.vectors import compute
+
         vectors = await compute(library, embedder, progress)
         if self._store:
             await self._store.put(address, vectors.dump(address))

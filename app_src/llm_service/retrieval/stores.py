@@ -11,11 +11,16 @@ import asyncio
 import logging
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 logger = logging.getLogger("llm_service")
+
+WRITTEN = ("PreconditionFailed", "ConditionalRequestConflict")
+"""What S3 says to a write with If-None-Match if there is an object, or somebody writes it now."""
 
 
 class Store(Protocol):
@@ -81,31 +86,15 @@ class S3Store:
         await asyncio.to_thread(self._write, address, content)
 
     def _read(self, address: str) -> bytes | None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
+        with _told("the stored vectors cannot be read", "NoSuchKey", "404"):
             found = self._s3().get_object(Bucket=self._bucket, Key=self._prefix + address)
             return bytes(found["Body"].read())
-        except ClientError as error:
-            code = _code(error)
-            if code not in ("NoSuchKey", "404"):
-                logger.warning("the stored vectors cannot be read: %s", code)
-        except BotoCoreError as error:
-            logger.warning("the stored vectors cannot be read: %s", type(error).__name__)
         return None
 
     def _write(self, address: str, content: bytes) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         where = {"Bucket": self._bucket, "Key": self._prefix + address}
-        try:
+        with _told("the vectors were not stored", *WRITTEN):
             self._s3().put_object(**where, Body=content, IfNoneMatch="*")
-        except ClientError as error:
-            code = _code(error)
-            if code not in ("PreconditionFailed", "ConditionalRequestConflict"):
-                logger.warning("the vectors were not stored: %s", code)
-        except BotoCoreError as error:
-            logger.warning("the vectors were not stored: %s", type(error).__name__)
 
     def _s3(self) -> Any:
         import botocore.session
@@ -115,5 +104,16 @@ class S3Store:
         return self._client
 
 
-def _code(error: Any) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+@contextmanager
+def _told(complaint: str, *expected: str) -> Iterator[None]:
+    """Warns of what goes wrong with S3, unless its code is one of `expected`."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code not in expected:
+            logger.warning("%s: %s", complaint, code)
+    except BotoCoreError as error:
+        logger.warning("%s: %s", complaint, type(error).__name__)

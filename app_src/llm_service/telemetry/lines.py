@@ -38,20 +38,20 @@ class Lines:
     def __init__(
         self, write: Write = to_stdout, *, at_once: bool = False, capacity: int = CAPACITY
     ) -> None:
-        self._write, self._at_once = write, at_once
+        self._write, self.at_once = write, at_once
         self._background = Background[bytes](
             "lines", self._write_all, capacity=capacity, batch=BATCH, linger=LINGER
         )
 
     def start(self) -> None:
         """Begins to write."""
-        if not self._at_once:
+        if not self.at_once:
             self._background.start()
             atexit.register(self.stop)
 
     def add(self, line: bytes) -> None:
         """Takes a line without its newline; never waits unless `at_once`."""
-        if self._at_once:
+        if self.at_once:
             self._write(line + b"\n")
         else:
             self._background.offer(line)

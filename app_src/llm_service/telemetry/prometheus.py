@@ -76,9 +76,12 @@ class Gauge(NamedTuple):
 
 
 class Prometheus:
-    """All families of one process; `build` are the labels of its build info."""
+    """All families of one process; `build` are the labels of its build info, `catch_up` counts what
+    is not counted yet, before somebody reads."""
 
-    def __init__(self, build: Mapping[str, str]) -> None:
+    def __init__(
+        self, build: Mapping[str, str], catch_up: Callable[[], None] = lambda: None
+    ) -> None:
         who = ("feature", "provider", "model")
         self.requests = Counter("llm_service_requests", "Requests.", (*who, "status"))
         self.tokens = Counter("llm_service_tokens", "Tokens read and written.", (*who, "type"))
@@ -104,7 +107,7 @@ class Prometheus:
         self.first = Histogram(
             "llm_service_time_to_first_token_seconds", "Until the first token.", who, FIRST_TOKENS
         )
-        self._build = dict(build)
+        self._build, self._catch_up = dict(build), catch_up
         self._gauges: list[Gauge] = []
 
     def gauge(
@@ -146,6 +149,7 @@ class Prometheus:
         """The page in Prometheus's text format."""
         from prometheus_client import generate_latest
 
+        self._catch_up()
         return generate_latest(self)
 
     def collect(self) -> Iterator[Any]:

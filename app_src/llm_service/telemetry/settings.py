@@ -13,17 +13,24 @@
     PSEUDONYM_SALT                    keys the hashes of users and conversations        none
     AWS_LAMBDA_FUNCTION_NAME          set by Lambda: lines are written at once
 
+Langfuse's keys may be there and empty, as ECS injects secrets that nobody has filled yet: Langfuse
+is then off, and a warning says why.
+
 OTEL_SDK_DISABLED=true switches traces off. Variables of OpenTelemetry mean what its specification
 says: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from llm_service.environ import Environ, SettingsError, switch, whole
 
+logger = logging.getLogger("llm_service")
+
+KEYS = ("LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY")
 LONGEST = 3650
 """Days of retention; ten years are a mistake."""
 
@@ -103,15 +110,18 @@ def _langfuse(environ: Environ) -> LangfuseSettings | None:
     if not host:
         return None
     _address(host, "LANGFUSE_HOST")
-    missing = [
-        key for key in ("LANGFUSE_PUBLIC_KEY", "LANGFUSE_SECRET_KEY") if not environ.get(key)
-    ]
+    missing = [key for key in KEYS if key not in environ]
     if missing:
         raise SettingsError(f"LANGFUSE_HOST is set without {' and '.join(missing)}: set them too.")
+    public, secret = (environ[key].strip() for key in KEYS)
+    if not public or not secret:
+        empty = [key for key in KEYS if not environ[key].strip()]
+        logger.warning("Langfuse is off: %s is empty.", " and ".join(empty))
+        return None
     return LangfuseSettings(
         host,
-        environ["LANGFUSE_PUBLIC_KEY"],
-        environ["LANGFUSE_SECRET_KEY"],
+        public,
+        secret,
         switch(environ, "LANGFUSE_CAPTURE_CONTENT", True),
     )
 

@@ -41,6 +41,13 @@ def test_a_variant_lays_its_changes_over_the_feature_and_leaves_the_rest() -> No
     assert found.experiment == "longer"
 
 
+def test_a_variant_is_one_object_however_often_it_is_drawn() -> None:
+    whole = feature(experiment(0.5, 0.5))
+    found = [assign(whole, subject) for subject in SUBJECTS[:50]]
+    assert len({id(each.feature) for each in found}) == len({each.variant for each in found}) == 2
+    assert assign(whole, "").feature is whole.varied["a"]
+
+
 def test_a_feature_without_an_experiment_is_itself() -> None:
     found = assign(feature(None), "user-1")
     assert (found.feature, found.experiment, found.variant) == (feature(None), "", "")

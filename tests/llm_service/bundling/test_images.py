@@ -66,6 +66,10 @@ def test_an_image_runs_as_a_user_without_rights_and_says_how_it_is(stage: str) -
     assert [row for row in rows if "curl" in row or "apt-get" in row] == []
 
 
+def test_the_page_may_write_to_its_volume_with_the_owner_that_the_image_gives_it() -> None:
+    assert "VOLUME /tmp" in stages()["ui"]
+
+
 def test_what_the_stages_copy_is_there() -> None:
     copied = [
         row.split()[1:-1]
@@ -85,6 +89,7 @@ def test_the_lock_gives_each_stage_its_requirements(stage: str, tmp_path: Path) 
         shutil.copy(SOURCE / name, tmp_path)
     subprocess.run(["uv", "--quiet", *command[1:]], cwd=tmp_path, check=True)
     asked = (tmp_path / "requirements.txt").read_text()
+    assert "botocore==" in asked
     assert "--hash=sha256:" in asked
     assert ("streamlit==" in asked) == (stage == "ui-dependencies")
     assert ("uvicorn==" in asked and "bm25s==" in asked) == (stage == "dependencies")

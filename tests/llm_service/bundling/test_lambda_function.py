@@ -11,21 +11,11 @@ import sys
 from typing import Any
 
 import pytest
+from lambda_container import CONTAINER
 
 from llm_service import sample
 
 QUESTION = "At what temperature does the dishwasher rinse?"
-CONTAINER = """
-import json, sys
-from llm_service import lambda_function
-
-class Context:
-    def get_remaining_time_in_millis(self):
-        return 30_000
-
-for line in sys.stdin:
-    print("ANSWER", json.dumps(lambda_function.handler(json.loads(line), Context())), flush=True)
-"""
 
 
 def invoked(*events: dict[str, Any], **variables: str) -> tuple[list[Any], list[dict[str, Any]]]:
@@ -111,6 +101,12 @@ def test_a_batch_of_a_queue_goes_to_the_jobs() -> None:
     record = {"messageId": "m-1", "body": "job_unknown", "eventSource": "aws:sqs"}
     (answer,), _ = invoked({"Records": [record]})
     assert answer == {"batchItemFailures": []}
+
+
+def test_the_schedules_event_is_answered_before_the_service_begins() -> None:
+    """A corpus that cannot be had would be told by the first event of another kind."""
+    answers, lines = invoked({"llmops": "keep-warm"}, CORPUS_URI="s3://nowhere/corpus.jsonl")
+    assert (answers, lines) == ([{}], [])
 
 
 def test_a_function_without_settings_says_what_is_missing() -> None:

@@ -113,7 +113,7 @@ def test_tasks_of_one_release_share_and_those_of_another_do_not(
     other = task("feature", 2, RELEASE="1.0.1-bbbbbbbb", **more)
     assert ask(one)[0] == "miss"
     with valkey.Valkey.from_url(valkey_server.url) as store:
-        until(lambda: store.keys("llmops:shared-cache:*answer:*"))
+        until(lambda: store.keys("{llmops:shared-cache:*}:answer:*"))
     assert ask(two)[0] == "exact"
     assert ask(other)[0] == "miss"
 

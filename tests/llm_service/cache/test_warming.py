@@ -12,6 +12,7 @@ import pytest
 from llm_service.auth import Principal
 from llm_service.cache.warming import Warming, load
 from llm_service.environ import SettingsError
+from llm_service.errors import ApiError
 
 LINES = """{"question": "How?"}
 
@@ -19,7 +20,9 @@ LINES = """{"question": "How?"}
 """
 
 
-async def test_each_question_is_asked_once_and_failures_are_counted(tmp_path: Path) -> None:
+async def test_each_question_is_asked_once_and_failures_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "warm.jsonl").write_text(LINES)
     seen: list[tuple[Any, str, Mapping[str, str]]] = []
 
@@ -27,6 +30,8 @@ async def test_each_question_is_asked_once_and_failures_are_counted(tmp_path: Pa
         seen.append((json.loads(body), who.name, headers))
         if len(seen) == 1:
             raise RuntimeError("not yet")
+        if len(seen) == 2:
+            raise ApiError(429, "Too many at once: wait 2 seconds.")
         return 200, b"{}"
 
     warming = Warming(load(str(tmp_path / "warm.jsonl")), ask, pause=0)
@@ -34,7 +39,11 @@ async def test_each_question_is_asked_once_and_failures_are_counted(tmp_path: Pa
     assert [body["messages"][0]["content"] for body, _, _ in seen] == ["How?", "Why?"]
     assert [body["stream"] for body, _, _ in seen] == [False, False]
     assert seen[1][1:] == ("cache-warming", {"x-llmops-feature": "desk"})
-    assert warming.state() == {"questions": 2, "asked": 2, "failed": 1}
+    assert warming.state() == {"questions": 2, "asked": 2, "failed": 2}
+    assert [line.partition(": ")[2] for line in caplog.messages[:2]] == [
+        "RuntimeError",
+        "Too many at once: wait 2 seconds.",
+    ]
 
 
 @pytest.mark.parametrize("line", ["How?", "[]", "{}", '{"messages": "How?"}'])

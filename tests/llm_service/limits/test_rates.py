@@ -159,7 +159,7 @@ def test_settings_are_read_and_mistakes_are_one_sentence() -> None:
     )
     assert (found.requests_per_minute, found.tokens_per_minute) == (60, None)
     assert (found.day_budget, found.at_day_budget) == (5e6, "warn")
-    assert found.valkey_prefix == "llmops:desk:prod:"
+    assert found.valkey_prefix == "{llmops:desk:prod}:"
     assert "geheim" not in repr(found)
     assert from_environ({}).day_budget is None
     for wrong in ({"AT_DAY_BUDGET": "stop"}, {"VALKEY_URL": "geheim"}, {"TOKENS_PER_MINUTE": "x"}):

@@ -39,6 +39,14 @@ def test_each_key_turns_on_its_provider() -> None:
     assert configured.max_tokens_field == "max_tokens"
 
 
+def test_a_key_that_nobody_has_filled_in_yet_leaves_its_provider_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    found = from_environ({"OPENAI_API_KEY": "", "ANTHROPIC_API_KEY": "sk-2"}).providers
+    assert [each.name for each in found] == ["anthropic"]
+    assert caplog.messages == ["OPENAI_API_KEY is empty: its provider is left out."]
+
+
 def test_more_providers_come_from_one_variable() -> None:
     entries = {
         "vllm": {"kind": "openai", "url": "http://vllm:8000/v1", "stream_usage": False},

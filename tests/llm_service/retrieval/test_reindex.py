@@ -199,3 +199,44 @@ async def test_an_embedder_that_is_down_leaves_bm25_and_is_tried_again(bag: Any)
     await until(lambda: retrieval.method == "hybrid")
     await reindexer.stop()
     assert set(slept) == {30.0}
+
+
+async def test_a_corpus_that_was_put_off_is_read_once_however_many_want_it() -> None:
+    reads: list[int] = []
+
+    def read() -> list[Document]:
+        reads.append(1)
+        return corpus("alpha")
+
+    retrieval = Retrieval()
+    reindexer = Reindexer(retrieval, Source(lambda: "1", read))
+    reindexer.start(at_once=False)
+    assert (reindexer.standing, reads) == ("not needed yet", [])
+    async with asyncio.timeout(DEADLINE):
+        await asyncio.gather(*(reindexer.wanted() for _ in range(5)))
+    assert (reindexer.standing, len(await retrieval.search("alpha", 5))) == ("loaded", 5)
+    await reindexer.stop()
+    assert reads == [1]
+
+
+async def test_a_corpus_that_was_put_off_and_cannot_be_read_keeps_nobody_waiting() -> None:
+    broken = {"now": True}
+
+    def read() -> list[Document]:
+        if broken["now"]:
+            raise CorpusError("The bucket is away.")
+        return corpus("alpha")
+
+    sleep, slept = at_once()
+    retrieval = Retrieval()
+    reindexer = Reindexer(retrieval, Source(lambda: "1", read), sleep=sleep)
+    reindexer.start(at_once=False)
+    async with asyncio.timeout(DEADLINE):
+        await reindexer.wanted()
+    assert reindexer.standing == "loading"
+    with pytest.raises(ApiError, match="still loading"):
+        await retrieval.search("alpha", 5)
+    broken["now"] = False
+    await until(lambda: retrieval.ready)
+    await reindexer.stop()
+    assert slept

@@ -136,3 +136,21 @@ def test_settings_that_cannot_be_are_refused_in_a_sentence(
 
 def test_the_secret_shows_in_no_representation() -> None:
     assert "sk-lf-2" not in repr(from_environ({"LANGFUSE_HOST": "https://x", **KEYS}))
+
+
+@pytest.mark.parametrize(
+    ("empty", "named"),
+    [
+        ({"LANGFUSE_SECRET_KEY": ""}, "LANGFUSE_SECRET_KEY"),
+        (
+            {"LANGFUSE_PUBLIC_KEY": "", "LANGFUSE_SECRET_KEY": " "},
+            "LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY",
+        ),
+    ],
+)
+def test_keys_that_nobody_has_filled_in_yet_leave_langfuse_off(
+    empty: dict[str, str], named: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = from_environ({"LANGFUSE_HOST": "https://x", **KEYS, **empty})
+    assert found.langfuse is None
+    assert caplog.messages == [f"Langfuse is off: {named} is empty."]
