@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 import llmops_localcloud.resources  # noqa: F401  adds CloudFormation types
-from llmops_localcloud import bucket_policies, cloudwatch, ecr, elbv2, lambda_api, rds
+from llmops_localcloud import bucket_policies, cloudwatch, ecr, elbv2, lambda_api, rds, rotation
 from llmops_localcloud.bootstrap import bootstrap
 from llmops_localcloud.clock import VirtualClock
 from llmops_localcloud.cloudformation import api as stacks_api
@@ -61,6 +61,7 @@ class Cloud:
         bucket_policies.install()
         ecr.install(self.images)
         lambda_api.install(self.functions)
+        rotation.install(self.functions, self.clock)
         self.plane = elbv2.install(clock=self.clock, put=self.cloudwatch.put)
         self.engine = ecs.install(self._world(), account, region)
         register_models()

@@ -1,7 +1,9 @@
-"""RDS instances of engine `postgres` as real PostgreSQL servers; other engines stay moto's.
+"""RDS instances of engine `postgres` and clusters of `aurora-postgresql` as real PostgreSQL; other
+engines stay moto's.
 
 The endpoint is where the server really listens: 127.0.0.1 and a free port, whatever port was asked
-for. A master password that RDS manages is random and in a real secret.
+for. A cluster has one server, which is there with the cluster, and its instances, readers too, are
+names of it. A master password that RDS manages is random and in a real secret.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from llmops_localcloud.postgres import Postgres, PostgresError, Server
 from llmops_localcloud.processes import Ports
 
 ENGINE = "postgres"
+CLUSTER_ENGINE = "aurora-postgresql"
+HOST = "127.0.0.1"
 SECRET_PASSWORD_BYTES = 24
 
 
@@ -34,16 +38,12 @@ class Databases:
         self.ports = ports
         self._servers: dict[int, Server] = {}
 
-    def start(self, instance: Any, password: str) -> Server:
-        """Start the server of an instance. Raises ServerFailed."""
+    def start(self, name: str, user: str, password: str, database: str | None) -> Server:
+        """Start a server. Raises ServerFailed."""
         port = self.ports.take()
         try:
             server = self.postgres.start(
-                instance.db_instance_identifier,
-                port,
-                user=instance.master_username,
-                password=password,
-                database=instance.db_name or "",
+                name, port, user=user, password=password, database=database or ""
             )
         except PostgresError as error:
             self.ports.give_back(port)
@@ -69,9 +69,13 @@ def install(postgres: Postgres, ports: Ports) -> Databases:
     models: Any = moto_rds
     plain: Any = moto_rds.DBInstance
     models.DBInstance = type("LocalInstance", (_Instance, plain), {"databases": databases})
+    cluster: Any = moto_rds.DBCluster
+    models.DBCluster = type("LocalCluster", (_Cluster, cluster), {"databases": databases})
+    member: Any = moto_rds.DBInstanceClustered
+    models.DBInstanceClustered = type("LocalMember", (_Member, member), {})
     secret: Any = moto_rds.MasterUserSecret
     models.MasterUserSecret = type("LocalSecret", (_Secret, secret), {})
-    _delete_with_server(databases)
+    _carry_over(databases)
     return databases
 
 
@@ -100,14 +104,16 @@ class _Instance:
         me.dbi_resource_id = "db-" + secrets.token_hex(13).upper()
         managed = me.manage_master_user_password
         self._current = self.managed_password if managed else str(kwargs["master_user_password"])
-        self.server = self.databases.start(self, self._current)
+        self.server = self.databases.start(
+            me.db_instance_identifier, me.master_username, self._current, me.db_name
+        )
 
     @property
     def address(self) -> str:
         """Where the server listens; moto's made-up name for other engines."""
         me: Any = self
         if self.server is not None:
-            return "127.0.0.1"
+            return HOST
         return f"{me.db_instance_identifier}.aaaaaaaaaa.{me.region}.rds.amazonaws.com"
 
     @property
@@ -130,11 +136,88 @@ class _Instance:
             self._current = str(new)
 
 
+class _Cluster:
+    """Lies over moto's DBCluster."""
+
+    databases: Databases
+    server: Server | None = None
+
+    def __init__(self, backend: Any, **kwargs: Any) -> None:
+        self.managed_password = _password()
+        super().__init__(backend, **kwargs)  # type: ignore[call-arg]
+        me: Any = self
+        if me.engine != CLUSTER_ENGINE:
+            return
+        managed = me.manage_master_user_password
+        self._current = self.managed_password if managed else str(kwargs["master_user_password"])
+        self.server = self.databases.start(
+            me.db_cluster_identifier, me.master_username, self._current, me.database_name
+        )
+
+    @property
+    def endpoint(self) -> str:
+        """Where the server listens; moto's made-up name for other engines."""
+        name: str = super().endpoint  # type: ignore[misc]
+        return HOST if self.server else name
+
+    @property
+    def reader_endpoint(self) -> str:
+        """The same server."""
+        name: str = super().reader_endpoint  # type: ignore[misc]
+        return HOST if self.server else name
+
+    @property
+    def port(self) -> int:
+        """The port of the server, or the one asked for."""
+        return self.server.port if self.server else self._asked_port
+
+    @port.setter
+    def port(self, value: int) -> None:
+        self._asked_port = int(value)
+
+    def change_password(self, new: str) -> None:
+        """A new master password is the server's too."""
+        me: Any = self
+        if self.server is not None:
+            postgres = self.databases.postgres
+            postgres.set_password(self.server, me.master_username, self._current, new)
+            self._current = new
+
+
+class _Member:
+    """Lies over moto's DBInstanceClustered: its server is the cluster's."""
+
+    server: Server | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        me: Any = self
+        me.dbi_resource_id = "db-" + secrets.token_hex(13).upper()
+
+    @property
+    def address(self) -> str:
+        """Where the cluster's server listens."""
+        me: Any = self
+        name: str = super().address  # type: ignore[misc]
+        return HOST if me.cluster.server else name
+
+    @property
+    def port(self) -> int:
+        """The port of the cluster's server; while moto makes it, nothing anybody sees."""
+        cluster = getattr(self, "cluster", None)
+        return int(cluster.port) if cluster else 0
+
+    @port.setter
+    def port(self, value: int | None) -> None:
+        """The cluster decides."""
+
+
 def _password() -> str:
     return secrets.token_urlsafe(SECRET_PASSWORD_BYTES)
 
 
-def _delete_with_server(databases: Databases) -> None:
+def _carry_over(databases: Databases) -> None:
+    """What is deleted stops its server; a new master password of a cluster is the server's."""
     backend: Any = moto_rds.RDSBackend
     plain = backend.delete_db_instance
 
@@ -144,4 +227,22 @@ def _delete_with_server(databases: Databases) -> None:
             databases.stop(instance.server)
         return instance
 
+    plain_deletion = backend.delete_db_cluster
+    plain_change = backend.modify_db_cluster
+
+    def delete_db_cluster(self: Any, *args: Any, **kwargs: Any) -> Any:
+        cluster = plain_deletion(self, *args, **kwargs)
+        if cluster.server is not None:
+            databases.stop(cluster.server)
+        return cluster
+
+    def modify_db_cluster(self: Any, kwargs: dict[str, Any]) -> Any:
+        new = kwargs.get("master_user_password")
+        cluster = plain_change(self, kwargs)
+        if new:
+            cluster.change_password(str(new))
+        return cluster
+
     backend.delete_db_instance = delete_db_instance
+    backend.delete_db_cluster = delete_db_cluster
+    backend.modify_db_cluster = modify_db_cluster

@@ -44,14 +44,15 @@ class Stacks:
         return self._engines.setdefault(key, Engine(Shelf(account, region), self._clock))
 
     def unsupported(self) -> dict[str, list[dict[str, str]]]:
-        """The resources that only stand in for a type nobody emulates, by type."""
+        """The resources that only stand in for a type nobody emulates, by type, and those whose
+        type is emulated but for a part, by `type: part`."""
         found: dict[str, list[dict[str, str]]] = {}
         for engine in list(self._engines.values()):
             for stack in list(engine.shelf.stacks.values()):
                 for resource in list(stack.resources.values()):
-                    if not models.emulated(resource.kind):
-                        entry = {"stack": stack.name, "resource": resource.logical_id}
-                        found.setdefault(resource.kind, []).append(entry)
+                    entry = {"stack": stack.name, "resource": resource.logical_id}
+                    for what in models.not_done(resource.kind, resource.properties):
+                        found.setdefault(what, []).append(entry)
         return found
 
     def summary(self) -> dict[str, str]:

@@ -52,7 +52,26 @@ REPLACING: dict[str, set[str]] = {
     "AWS::S3::BucketPolicy": {"Bucket"},
     "AWS::SSM::Parameter": {"Name"},
     "AWS::SecretsManager::Secret": {"Name"},
+    "AWS::ApplicationAutoScaling::ScalableTarget": {
+        "ResourceId", "ScalableDimension", "ServiceNamespace",
+    },
+    "AWS::CertificateManager::Certificate": {
+        "DomainName", "SubjectAlternativeNames", "ValidationMethod",
+    },
     "AWS::CloudWatch::Alarm": {"AlarmName"},
+    "AWS::DynamoDB::Table": {"TableName", "KeySchema", "LocalSecondaryIndexes"},
+    "AWS::IAM::OIDCProvider": {"Url"},
+    "AWS::Lambda::Alias": {"FunctionName", "Name"},
+    "AWS::Logs::LogStream": {"LogGroupName", "LogStreamName"},
+    "AWS::Logs::MetricFilter": {"FilterName", "LogGroupName"},
+    "AWS::RDS::DBCluster": {
+        "DBClusterIdentifier", "DatabaseName", "DBSubnetGroupName", "Engine", "KmsKeyId",
+        "MasterUsername", "StorageEncrypted",
+    },
+    "AWS::RDS::DBClusterParameterGroup": {"DBClusterParameterGroupName", "Description", "Family"},
+    "AWS::SNS::Subscription": {"Endpoint", "Protocol", "TopicArn"},
+    "AWS::SNS::Topic": {"TopicName", "FifoTopic"},
+    "AWS::SQS::Queue": {"QueueName", "FifoQueue"},
 }  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def resolve(value: Any, account: str, region: str) -> Any:
             if match.group(1) == "secretsmanager":
                 return secret(match.group(2), account, region)
             return parameter(match.group(2), account, region)
-        except (ServiceException, JsonRESTError, LookupError) as error:
+        except (ServiceException, JsonRESTError, LookupError, ValueError) as error:
             raise ValidationError(
                 f"Could not resolve the dynamic reference {match.group(0)}: "
                 f"{getattr(error, 'message', error)}"

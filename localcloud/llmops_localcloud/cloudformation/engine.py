@@ -185,8 +185,7 @@ class Engine:
         with self._failing(stack, resource, "CREATE_FAILED"):
             resource.model = models.create(home, name, properties)
         resource.physical_id = _physical_id(resource.model, name)
-        reason = None if models.emulated(kind) else models.NOT_EMULATED
-        self._mark(stack, resource, "CREATE_COMPLETE", reason)
+        self._mark(stack, resource, "CREATE_COMPLETE", models.remark(kind, properties))
 
     def _change(
         self,
@@ -213,7 +212,8 @@ class Engine:
         anew = replaces(resource.kind, changed)
         kept = models.given_name(home, properties) or resource.name
         name = models.resource_name(home, properties) if anew else kept
-        model = models.update(home, resource.model, name, properties)
+        fixed = anew and models.replaceable(resource.model)
+        model = None if fixed else models.update(home, resource.model, name, properties)
         if model is None and not anew and resource.kind in REPLACING:
             models.retag(home, resource.model, properties)
             return resource.model, None if changed == {"Tags"} else NOT_APPLIED
@@ -222,7 +222,7 @@ class Engine:
             model = models.create(home, name, properties)
             stack.replaced.append(replace(resource))
         resource.name = name
-        return model, None if models.emulated(resource.kind) else models.NOT_EMULATED
+        return model, models.remark(resource.kind, properties)
 
     def _clean_up(self, stack: Stack, template: Template) -> None:
         """Remove what was replaced and what the template no longer has."""

@@ -16,10 +16,20 @@ from moto.ec2.models.core import TaggedEC2Resource
 
 from llmops_localcloud.cloudformation.attributes import EXTRA
 from llmops_localcloud.cloudformation.errors import ValidationError
+from llmops_localcloud.cloudformation.partial import missing
+from llmops_localcloud.resources.base import Made
 
 NOT_EMULATED = "not emulated by the local cloud"
-# Nested stacks of moto would live outside these stacks; a stand-in says so instead.
-EXCLUDED = {"AWS::CloudFormation::Stack"}
+# Nested stacks of moto would live outside these stacks, its event sources run functions in Docker
+# before a message is sent, and its records answer nobody and need a zone of its own; a stand-in
+# says so instead.
+EXCLUDED = {
+    "AWS::CloudFormation::Stack",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Route53::RecordSet",
+}
+NOBODY = ("127.0.0.1", "9")
+"""The address of what a stand-in does not have: the discard port, where a connection is refused."""
 NOTHING_TO_DO = {
     "AWS::CDK::Metadata",
     "AWS::CloudFormation::WaitConditionHandle",
@@ -35,8 +45,15 @@ class StandIn:
     arn: str
 
     def get_cfn_attribute(self, name: str) -> str:
-        """An ARN for `Arn`, else a text that names the resource and the attribute."""
-        return self.arn if name.endswith("Arn") else f"{self.physical_resource_id}.{name}"
+        """What fits where such an attribute is used: an ARN, an address, a port or the name."""
+        last = name.rsplit(".", 1)[-1]
+        if last.endswith(("Arn", "ARN")):
+            return self.arn
+        if last.endswith(("Port", "Address")):
+            return NOBODY[last.endswith("Port")]
+        if last.lower().endswith(("url", "endpoint")):
+            return f"http://{':'.join(NOBODY)}/{self.physical_resource_id}"
+        return self.physical_resource_id
 
 
 @dataclass(frozen=True)
@@ -74,6 +91,19 @@ def model_class(kind: str) -> Any:
 def emulated(kind: str) -> bool:
     """Whether something is really made for a type."""
     return kind in NOTHING_TO_DO or model_class(kind) is not None
+
+
+def not_done(kind: str, properties: Mapping[str, Any]) -> list[str]:
+    """What nobody emulates of a resource: its type, or parts of it as `type: what`."""
+    return missing(kind, properties) if emulated(kind) else [kind]
+
+
+def remark(kind: str, properties: Mapping[str, Any]) -> str | None:
+    """What a resource's event says of it."""
+    if not emulated(kind):
+        return NOT_EMULATED
+    parts = [part.split(": ", 1)[1] for part in missing(kind, properties)]
+    return f"{NOT_EMULATED}: {', '.join(parts)}" if parts else None
 
 
 def given_name(home: Home, properties: Mapping[str, Any]) -> str | None:
@@ -123,6 +153,12 @@ def update(home: Home, model: Any, name: str, properties: Mapping[str, Any]) -> 
         region_name=home.region,
     )
     return _adopted(home, model if changed is None else changed)
+
+
+def replaceable(model: Any) -> bool:
+    """Whether a change that needs a new resource makes one; moto's and the other models see to that
+    themselves in their updates."""
+    return isinstance(model, Made)
 
 
 def retag(home: Home, model: Any, properties: Mapping[str, Any]) -> None:

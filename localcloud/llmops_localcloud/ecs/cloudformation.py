@@ -18,6 +18,7 @@ from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import UnformattedGetAttTemplateException, ValidationError
 from moto.core.common_models import CloudFormationModel
 
+from llmops_localcloud.cloudformation.partial import add_partial
 from llmops_localcloud.ecs.api import Api
 from llmops_localcloud.ecs.errors import EcsError, InvalidParameterException
 from llmops_localcloud.ecs.identifiers import cluster_name, last_part
@@ -222,6 +223,15 @@ class LocalService(CloudFormationModel):
         service = api.do.delete_service(cluster, self.arn, force=True)
         if not api.engine.wait_until(lambda: service.status == "INACTIVE", LONGEST_WAIT_SECONDS):
             raise _failure(f"The tasks of {self.arn} did not stop.")
+
+
+def _other_containers(properties: Mapping[str, Any]) -> list[str]:
+    """One container of a task is run: its only essential one, or the first."""
+    several = len(properties["ContainerDefinitions"]) > 1
+    return ["containers beside the main one"] if several else []
+
+
+add_partial("AWS::ECS::TaskDefinition", _other_containers)
 
 
 def _parameters(name: str, resource: Mapping[str, Any]) -> dict[str, Any]:

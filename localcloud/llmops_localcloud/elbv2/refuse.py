@@ -53,11 +53,11 @@ def actions(given: Iterable[Mapping[str, Any]]) -> None:
 
 
 def listener(protocol: str | None, balancer_type: str) -> None:
-    """Refuse listeners that are not HTTP listeners of an Application Load Balancer."""
+    """Refuse listeners that are not of an Application Load Balancer; HTTPS is spoken as HTTP."""
     if balancer_type != "application":
         raise Refused(f"{balancer_type} load balancers", "use type application")
-    if (protocol or "").upper() != "HTTP":
-        raise Refused(f"{protocol} listeners", "use protocol HTTP in the local environment")
+    if (protocol or "").upper() not in ("HTTP", "HTTPS"):
+        raise Refused(f"{protocol} listeners", "use protocol HTTP or HTTPS")
 
 
 def target_group(protocol: str | None, check_protocol: str | None, version: str | None) -> None:

@@ -1,7 +1,9 @@
 """CloudFormation's ElasticLoadBalancingV2 types.
 
 moto's own leave out attributes, tags, weights of listeners and most updates. Each resource here is
-a handle: the ARN in the stack, everything else in the backend.
+a handle: the ARN in the stack, everything else in the backend. What the load balancer does not do
+and a template must be able to ask for (TLS, a login before a request is forwarded, stickiness,
+access logs) is left out and named in `/_llmops/unsupported`.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ from moto.cloudformation import parsing
 from moto.core.common_models import CloudFormationModel
 from moto.elbv2.models import elbv2_backends
 
+from llmops_localcloud.cloudformation.partial import add_partial
+
+from .refuse import ATTRIBUTES
 from .translate import dimension
 
 TYPE = "AWS::ElasticLoadBalancingV2::"
@@ -201,6 +206,7 @@ class TargetGroup(Handle, CloudFormationModel):
     @staticmethod
     def _attributes(backend: Any, arn: str, properties: Any) -> None:
         given = _pairs(properties.get("TargetGroupAttributes"))
+        given = {key: value for key, value in given.items() if key not in _others(given)}
         if given:
             backend.modify_target_group_attributes(arn, given)
 
@@ -248,7 +254,7 @@ class Listener(Handle, CloudFormationModel):
             properties.get("Port"),
             properties.get("SslPolicy"),
             None,
-            properties["DefaultActions"],
+            _done(properties["DefaultActions"]),
         )
         arn: str = listener.arn
         return arn
@@ -258,7 +264,7 @@ class Listener(Handle, CloudFormationModel):
             self.arn,
             port=properties.get("Port"),
             protocol=properties.get("Protocol"),
-            actions=properties["DefaultActions"],
+            actions=_done(properties["DefaultActions"]),
         )
 
     def delete(self, account_id: str, region_name: str) -> None:
@@ -282,13 +288,14 @@ class ListenerRule(Handle, CloudFormationModel):
             properties["ListenerArn"],
             properties["Conditions"],
             properties["Priority"],
-            properties["Actions"],
+            _done(properties["Actions"]),
         )
         arn: str = rule.arn
         return arn
 
     def update(self, properties: Any) -> None:
-        self.backend.modify_rule(self.arn, properties["Conditions"], properties["Actions"])
+        actions = _done(properties["Actions"])
+        self.backend.modify_rule(self.arn, properties["Conditions"], actions)
         if str(properties["Priority"]) != str(self.properties["Priority"]):
             change = {"RuleArn": self.arn, "Priority": int(properties["Priority"])}
             self.backend.set_rule_priorities([change])
@@ -298,6 +305,45 @@ class ListenerRule(Handle, CloudFormationModel):
 
     def get_cfn_attribute(self, attribute_name: str) -> Any:
         return {"RuleArn": self.arn, "IsDefault": False}[attribute_name]
+
+
+def _done(actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The actions without the logins before them."""
+    return [action for action in actions if not action["Type"].startswith("authenticate-")]
+
+
+def _logins(actions: list[dict[str, Any]]) -> list[str]:
+    return ["login"] if len(_done(actions)) < len(actions) else []
+
+
+def _missing_of_listener(properties: Mapping[str, Any]) -> list[str]:
+    tls = ["TLS"] if properties.get("Protocol") == "HTTPS" else []
+    return [*tls, *_logins(properties["DefaultActions"])]
+
+
+def _missing_of_balancer(properties: Mapping[str, Any]) -> list[str]:
+    given = _pairs(properties.get("LoadBalancerAttributes"))
+    return ["access logs"] if str(given.get("access_logs.s3.enabled")).lower() == "true" else []
+
+
+def _others(attributes: Mapping[str, Any]) -> list[str]:
+    """Attributes of a target group that would spread requests in a way that is not done."""
+    return [
+        key
+        for key, only in ATTRIBUTES.items()
+        if key in attributes and str(attributes[key]).lower() != only
+    ]
+
+
+def _missing_of_group(properties: Mapping[str, Any]) -> list[str]:
+    others = _others(_pairs(properties.get("TargetGroupAttributes")))
+    return ["stickiness" if key == "stickiness.enabled" else key for key in others]
+
+
+add_partial(TYPE + "TargetGroup", _missing_of_group)
+add_partial(TYPE + "Listener", _missing_of_listener)
+add_partial(TYPE + "ListenerRule", lambda properties: _logins(properties["Actions"]))
+add_partial(TYPE + "LoadBalancer", _missing_of_balancer)
 
 
 def _pairs(given: Any) -> dict[str, Any]:

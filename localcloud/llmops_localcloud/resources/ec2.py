@@ -1,7 +1,7 @@
-"""AWS::EC2::SecurityGroup, SecurityGroupIngress and SecurityGroupEgress.
+"""AWS::EC2::SecurityGroup, SecurityGroupIngress and SecurityGroupEgress, and what IPv6 needs.
 
 moto has no egress type, cannot remove a rule with its stack, and makes a group anew, with another
-ID, where AWS changes its rules.
+ID, where AWS changes its rules. Of IPv6 it has the calls and no types.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from moto.ec2.models.route_tables import RouteTable
+
+from llmops_localcloud.cloudformation.attributes import EXTRA
 from llmops_localcloud.resources.base import Made, Place, Properties, add_type
 from llmops_localcloud.resources.client import client
 
@@ -115,6 +118,49 @@ def _remove(kind: str) -> Api:
     return remove
 
 
+def _block(place: Place, properties: Properties) -> Made:
+    """A block of addresses of a VPC."""
+    given = {key: properties[key] for key in ("VpcId", "CidrBlock") if key in properties}
+    provided = str(properties.get("AmazonProvidedIpv6CidrBlock", False)).lower() == "true"
+    answer = client("ec2", place).associate_vpc_cidr_block(
+        **given, **({"AmazonProvidedIpv6CidrBlock": True} if provided else {})
+    )
+    association = answer.get("Ipv6CidrBlockAssociation") or answer["CidrBlockAssociation"]
+    return Made(association["AssociationId"], {"Id": association["AssociationId"]})
+
+
+def _delete_block(place: Place, _: Properties) -> None:
+    client("ec2", place).disassociate_vpc_cidr_block(AssociationId=place.name)
+
+
+def _ipv6_blocks(vpc: Any, account: str, region: str) -> list[str]:
+    found = client("ec2", Place("", account, region)).describe_vpcs(VpcIds=[vpc.id])["Vpcs"][0]
+    return [each["Ipv6CidrBlock"] for each in found.get("Ipv6CidrBlockAssociationSet", [])]
+
+
+def _way_out(place: Place, properties: Properties) -> Made:
+    answer = client("ec2", place).create_egress_only_internet_gateway(VpcId=properties["VpcId"])
+    gateway = answer["EgressOnlyInternetGateway"]["EgressOnlyInternetGatewayId"]
+    return Made(gateway, {"Id": gateway})
+
+
+def _delete_way_out(place: Place, _: Properties) -> None:
+    ec2 = client("ec2", place)
+    ec2.delete_egress_only_internet_gateway(EgressOnlyInternetGatewayId=place.name)
+
+
+def _delete_route_table(table: Any, account: str, region: str) -> None:
+    """moto's own stays when its stack goes, and then the VPC cannot go either."""
+    ec2 = client("ec2", Place("", account, region))
+    for association in list(table.associations):
+        ec2.disassociate_route_table(AssociationId=association)
+    ec2.delete_route_table(RouteTableId=table.id)
+
+
+EXTRA["AWS::EC2::VPC", "Ipv6CidrBlocks"] = _ipv6_blocks
+RouteTable.delete = _delete_route_table  # type: ignore[attr-defined, unused-ignore]
+add_type("AWS::EC2::VPCCidrBlock", _block, delete=_delete_block)
+add_type("AWS::EC2::EgressOnlyInternetGateway", _way_out, delete=_delete_way_out)
 add_type(
     "AWS::EC2::SecurityGroup",
     _group,

@@ -1,4 +1,5 @@
-"""AWS::RDS::DBInstance, DBSubnetGroup and DBParameterGroup, made by the calls of RDS's own API."""
+"""AWS::RDS::DBInstance, DBCluster, their parameter groups and DBSubnetGroup, made by the calls of
+RDS's own API."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from llmops_localcloud.resources.client import client, fitting
 RENAMED = {"VPCSecurityGroups": "VpcSecurityGroupIds", "DBSecurityGroups": "DBSecurityGroups"}
 # What ModifyDBInstance takes but does to no local server, or refuses for a running one.
 FIXED = {"DBSubnetGroupName", "ManageMasterUserPassword", "MasterUserSecretKmsKeyId"}
+FIXED_IN_CLUSTERS = {*FIXED, "Engine", "EngineMode", "StorageEncrypted", "KmsKeyId"}
 
 
 def _instance(place: Place, properties: Properties) -> Made:
@@ -43,6 +45,40 @@ def _made(instance: dict[str, Any]) -> Made:
     if secret:
         attributes["MasterUserSecret.SecretArn"] = secret["SecretArn"]
     return Made(instance["DBInstanceIdentifier"], attributes)
+
+
+def _cluster(place: Place, properties: Properties) -> Made:
+    rds = client("rds", place)
+    name = place.name.lower().replace("_", "-")[:63].rstrip("-")
+    given = fitting(rds, "CreateDBCluster", _spelled(properties))
+    return _made_cluster(rds.create_db_cluster(**{**given, "DBClusterIdentifier": name}))
+
+
+def _changed_cluster(place: Place, made: Made, properties: Properties) -> Made:
+    rds = client("rds", place)
+    given = fitting(rds, "ModifyDBCluster", _spelled(properties))
+    changes = {key: value for key, value in given.items() if key not in FIXED_IN_CLUSTERS}
+    changes |= {"DBClusterIdentifier": made.physical_resource_id, "ApplyImmediately": True}
+    return _made_cluster(rds.modify_db_cluster(**changes))
+
+
+def _delete_cluster(place: Place, _: Properties) -> None:
+    client("rds", place).delete_db_cluster(DBClusterIdentifier=place.name, SkipFinalSnapshot=True)
+
+
+def _made_cluster(answer: dict[str, Any]) -> Made:
+    cluster = answer["DBCluster"]
+    attributes = {
+        "Endpoint.Address": cluster["Endpoint"],
+        "Endpoint.Port": str(cluster["Port"]),
+        "ReadEndpoint.Address": cluster["ReaderEndpoint"],
+        "DBClusterArn": cluster["DBClusterArn"],
+        "DBClusterResourceId": cluster["DbClusterResourceId"],
+    }
+    secret = cluster.get("MasterUserSecret")
+    if secret:
+        attributes["MasterUserSecret.SecretArn"] = secret["SecretArn"]
+    return Made(cluster["DBClusterIdentifier"], attributes)
 
 
 def _spelled(properties: Properties) -> dict[str, Any]:
@@ -81,10 +117,7 @@ def _parameter_group(place: Place, properties: Properties) -> Made:
 
 
 def _changed_parameter_group(place: Place, made: Made, properties: Properties) -> Made:
-    parameters = [
-        {"ParameterName": key, "ParameterValue": str(value), "ApplyMethod": "immediate"}
-        for key, value in properties.get("Parameters", {}).items()
-    ]
+    parameters = _parameters(properties)
     if parameters:
         client("rds", place).modify_db_parameter_group(
             DBParameterGroupName=made.physical_resource_id, Parameters=parameters
@@ -94,6 +127,38 @@ def _changed_parameter_group(place: Place, made: Made, properties: Properties) -
 
 def _delete_parameter_group(place: Place, _: Properties) -> None:
     client("rds", place).delete_db_parameter_group(DBParameterGroupName=place.name)
+
+
+def _parameters(properties: Properties) -> list[dict[str, str]]:
+    return [
+        {"ParameterName": key, "ParameterValue": str(value), "ApplyMethod": "immediate"}
+        for key, value in properties.get("Parameters", {}).items()
+    ]
+
+
+def _cluster_parameter_group(place: Place, properties: Properties) -> Made:
+    name = place.name.lower()
+    client("rds", place).create_db_cluster_parameter_group(
+        DBClusterParameterGroupName=name,
+        DBParameterGroupFamily=properties["Family"],
+        Description=properties.get("Description", name),
+        Tags=properties.get("Tags", []),
+    )
+    return _changed_cluster_parameters(place, Made(name), properties)
+
+
+def _changed_cluster_parameters(place: Place, made: Made, properties: Properties) -> Made:
+    parameters = _parameters(properties)
+    if parameters:
+        client("rds", place).modify_db_cluster_parameter_group(
+            DBClusterParameterGroupName=made.physical_resource_id, Parameters=parameters
+        )
+    return made
+
+
+def _delete_cluster_parameter_group(place: Place, _: Properties) -> None:
+    rds = client("rds", place)
+    rds.delete_db_cluster_parameter_group(DBClusterParameterGroupName=place.name)
 
 
 add_type(
@@ -116,4 +181,18 @@ add_type(
     update=_changed_parameter_group,
     delete=_delete_parameter_group,
     name_property="DBParameterGroupName",
+)
+add_type(
+    "AWS::RDS::DBCluster",
+    _cluster,
+    update=_changed_cluster,
+    delete=_delete_cluster,
+    name_property="DBClusterIdentifier",
+)
+add_type(
+    "AWS::RDS::DBClusterParameterGroup",
+    _cluster_parameter_group,
+    update=_changed_cluster_parameters,
+    delete=_delete_cluster_parameter_group,
+    name_property="DBClusterParameterGroupName",
 )

@@ -90,6 +90,11 @@ def _rule(rule: Properties) -> dict[str, Any]:
         "Filter": {"Prefix": rule.get("Prefix", "")},
         "AbortIncompleteMultipartUpload": rule.get("AbortIncompleteMultipartUpload"),
     }
+    if "Transitions" in rule:
+        given["Transitions"] = [
+            {"StorageClass": each["StorageClass"], "Days": int(each["TransitionInDays"])}
+            for each in rule["Transitions"]
+        ]
     if "ExpirationInDays" in rule:
         given["Expiration"] = {"Days": int(rule["ExpirationInDays"])}
     noncurrent = rule.get("NoncurrentVersionExpiration")

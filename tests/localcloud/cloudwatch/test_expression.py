@@ -1,4 +1,4 @@
-"""Metric math: the little that is known, and the clear refusal of the rest."""
+"""Metric math: what is known, and the clear refusal of the rest."""
 
 from __future__ import annotations
 
@@ -29,15 +29,39 @@ def test_fill_puts_a_number_where_nothing_is() -> None:
     assert value("100*(FILL(none,0)/a)") == {0: 0.0, 60: 0.0, 120: 0.0}
 
 
+def test_comparisons_and_logic_are_one_or_zero() -> None:
+    assert value("a >= 20") == {0: 0.0, 60: 1.0, 120: 1.0}
+    assert value("a > 5 AND FILL(b, 1) == 0 OR a == 10") == {0: 1.0, 60: 1.0, 120: 0.0}
+    assert value("(a > 15) || (b != 0)") == {0: 1.0, 60: 1.0}
+
+
+def test_if_takes_a_side_at_each_time_and_nothing_where_the_side_has_nothing() -> None:
+    assert value("IF(a > 10, 100*b/a, 0)") == {0: 0.0, 60: 0.0}
+    assert value("IF(FILL(b, 0) > 0, a, -1)") == {0: 10.0, 60: -1.0, 120: -1.0, 180: -1.0}
+    assert value("IF(a > 10, 1)") == {60: 1.0, 120: 1.0}
+    assert value("IF(none, 1, 0)") == {}
+
+
+def test_a_list_is_summed_up_at_each_time_and_one_series_over_all_of_them() -> None:
+    assert value("MAX([FILL(a,0),FILL(b,0)])/10") == {0: 1.0, 60: 2.0, 120: 3.0, 180: 0.0}
+    assert value("MIN([a, b, 5])") == {0: 2.0, 60: 0.0, 120: 5.0}
+    assert value("SUM([a, b])") == {0: 12.0, 60: 20.0, 120: 30.0}
+    assert value("60 * a / MAX(a) + AVG(a)") == {0: 40.0, 60: 60.0, 120: 80.0}
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "IF(a > 1, 1, 0)",
         "FILL(a, REPEAT)",
         "SUM(METRICS())",
+        "MAX(a, b)",
+        "MAX([])",
+        "IF(a)",
+        "1 < a < 2",
         "a ** 2",
-        "a > 1",
+        "not a",
         "SELECT x",
+        "True + a",
         "1 + 1",
     ],
 )

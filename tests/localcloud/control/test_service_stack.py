@@ -92,6 +92,13 @@ def fetch(port: int) -> dict[str, str]:
     return found
 
 
+def secret(cloud: Any, arn: str) -> dict[str, str]:
+    """A secret's JSON, read as a task reads it while it runs."""
+    text = cloud.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+    found: dict[str, str] = json.loads(text)
+    return found
+
+
 @pytest.fixture(scope="module")
 def own_cloud(start_cloud: Any, new_root: Any) -> Iterator[Any]:
     with new_root() as root, start_cloud(root) as cloud:
@@ -140,9 +147,11 @@ def test_a_service_runs_behind_its_load_balancer_with_its_secrets(
     seen = [fetch(port) for port in ports]
     assert {environment["RELEASE"] for environment in seen} == {RELEASE}
     environment = seen[0]
-    assert environment["DATABASE_USER"] == "llmops" and environment["DATABASE_PASSWORD"]
-    assert set(json.loads(environment["BEARER_TOKENS"])) == {"current", "previous"}
     assert environment["DATABASE_HOST"] == "127.0.0.1"
+    credentials = secret(own_cloud, environment["DATABASE_SECRET"])
+    assert credentials["username"] == "llmops" and credentials["password"]
+    tokens = secret(own_cloud, environment["BEARER_TOKENS_SECRET"])
+    assert set(tokens) == {"current", "previous"}
     with urllib.request.urlopen(f"{own_cloud.endpoint}/_llmops/unsupported", timeout=5) as answer:
         assert json.load(answer) == {}
     with urllib.request.urlopen(f"{own_cloud.endpoint}/_llmops/events", timeout=5) as answer:

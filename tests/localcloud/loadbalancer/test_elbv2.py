@@ -180,16 +180,16 @@ def test_conditions_that_are_not_emulated_are_refused_by_name(
         )
 
 
-def test_stickiness_https_and_foreign_targets_are_refused(cloud: Any, setup: Setup) -> None:
+def test_stickiness_a_foreign_protocol_or_target_is_refused(cloud: Any, setup: Setup) -> None:
     elb = cloud.client("elbv2")
     sticky = [{"Key": "stickiness.enabled", "Value": "true"}]
     with pytest.raises(ClientError, match=r"does not support stickiness\.enabled"):
         elb.modify_target_group_attributes(TargetGroupArn=setup.blue, Attributes=sticky)
     with pytest.raises(ClientError, match=r"does not support target 10\.0\.0\.9"):
         elb.register_targets(TargetGroupArn=setup.blue, Targets=[{"Id": "10.0.0.9", "Port": 1}])
-    with pytest.raises(ClientError, match="does not support HTTPS listeners"):
+    with pytest.raises(ClientError, match="does not support TLS listeners"):
         elb.create_listener(
-            LoadBalancerArn=setup.balancer, Protocol="HTTPS", Port=443, DefaultActions=[]
+            LoadBalancerArn=setup.balancer, Protocol="TLS", Port=443, DefaultActions=[]
         )
 
 
