@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from operating import PROJECT, Operator
 
+from llmops_runbooks import settings
+
 pytestmark = pytest.mark.end_to_end
 
 
@@ -50,7 +52,8 @@ def folder(tmp_path: Path) -> Path:
 
 def test_an_unknown_environment(folder: Path) -> None:
     said = one_sentence(run(folder, "release", "1.1.0", "--env", "qa"))
-    assert said == "llmops.toml has no environment 'qa' (it has: dev, local, prod, staging)."
+    known = ", ".join(settings.names(PROJECT / "llmops.toml"))
+    assert said == f"llmops.toml has no environment 'qa' (it has: {known})."
 
 
 def test_a_wrong_type_in_the_file(folder: Path) -> None:
