@@ -4,6 +4,7 @@
   const NARROW = 460;
   const FALLBACK = 520;
   const BALL = 9;
+  const STEPS = [1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400]; // Seconds between two labels of time.
   const LOWEST = 1e-3;
   const BEYOND = 1e4; // Times the bound: evidence past it is drawn on the upper edge.
 
@@ -19,11 +20,17 @@
   const clock = d3.utcFormat("%H:%M:%S");
   const colour = (name) => `var(--${name})`;
 
+  // At most so many round instants; d3 takes a number as a hint, and knows nothing between one minute and five.
+  function instants([first, last], most) {
+    const step = 1e3 * (STEPS.find((seconds) => last - first <= 1e3 * seconds * most) ?? STEPS.at(-1));
+    return d3.range(Math.ceil(first / step), Math.floor(last / step) + 1).map((n) => n * step);
+  }
+
   function frame(width, time, marginLeft, rest) {
     const [first, last] = time.domain;
     const short = last - first < 4 * 60e3;
     const axis = Plot.axisX({
-      ticks: width < NARROW ? 4 : 7, tickSize: 3, tickFormat: d3.utcFormat(short ? "%H:%M:%S" : "%H:%M"),
+      ticks: instants(time.domain, width < NARROW ? 4 : 7), tickSize: 3, tickFormat: d3.utcFormat(short ? "%H:%M:%S" : "%H:%M"),
       label: null, color: colour("soft"),
     });
     const decided = time.decided === null ? [] : [
