@@ -4,7 +4,7 @@
   const NARROW = 460;
   const FALLBACK = 520;
   const BALL = 9;
-  const STEPS = [1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400]; // Seconds between two labels of time.
+  const STEPS = [1, 5, 15, 30, 60, 120, 180, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400]; // Seconds between two labels of time.
   const LOWEST = 1e-3;
   const BEYOND = 1e4; // Times the bound: evidence past it is drawn on the upper edge.
 
