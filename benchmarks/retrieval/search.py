@@ -6,8 +6,8 @@ The pages are made of the sentences of FOLDER/documents.jsonl, drawn at random, 
 titles; a page's vectors are those of its sentences (embedded once each) and their mean. What a
 search costs does not depend on what they mean. Every question is new to the embedder's memory.
 `--plain` names the folder of the original model: the same questions through a plain numpy forward
-of it, for comparison in the same run. The matrix library takes one thread, as in a service with one
-process per core.
+of it, for comparison in the same run. All of it runs on one core, as a service with one process per
+core does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from llm_service import corpus
 from llm_service.corpus import Document
 from llm_service.library import Library
 from llm_service.retrieval import Index, LocalEmbedder, measure
-from llm_service.retrieval.vectors import Vectors
+from llm_service.retrieval.vectors import Vectors, coarse
 
 WARM = 20
 
@@ -58,7 +58,7 @@ async def vectors(
     rows, means, starts = [], [], [0]
     for passage, numbers in zip(library.passages, drawn, strict=True):
         mine = known[[numbers[i % len(numbers)] for i in range(len(passage.sentences))]]
-        rows.append(mine.astype(np.float16))
+        rows.append(coarse(mine))
         mean = mine.mean(axis=0)
         means.append(mean / np.linalg.norm(mean))
         starts.append(starts[-1] + len(mine))
@@ -96,6 +96,7 @@ async def main() -> None:
     parser.add_argument("--plain", type=Path)
     parser.add_argument("--pages", type=int, default=10_000)
     given = parser.parse_args()
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     before, began = resident(), time.perf_counter()
     embedder = LocalEmbedder(given.embedder)
     loaded = time.perf_counter() - began

@@ -2,10 +2,11 @@
 
 The graph is built node by node from the weights, so that neither exporting nor running it needs
 PyTorch. Architecture: Devlin et al., "BERT" (NAACL 2019), post-layer-norm as in the original;
-pooling: the mean over the tokens that the mask keeps, then L2 norm, as the sentence-transformers
-model card of all-MiniLM-L6-v2 prescribes. Queries, keys and values come from one product, the
-scale of attention (1 / sqrt of a head's width) is folded into the weights of the queries, and the
-embedding of segment 0, the only one used, into those of the positions.
+pooling: the mean over the tokens, then L2 norm, as the sentence-transformers model card of
+all-MiniLM-L6-v2 prescribes. All texts of a batch have the same number of tokens: there is no mask.
+Queries, keys and values come from one product, and the embedding of segment 0, the only one used,
+is in those of the positions. Attention is onnxruntime's own operator (`MultiHeadAttention` of
+com.microsoft, which divides by the square root of a head's width) in the place of twelve.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 OPSET = 17
 IR_VERSION = 8
 """The oldest that opset 17 allows: what runs the file may be older than what wrote it."""
-MASKED = -1e9
+OWN = "com.microsoft"
+"""The domain of onnxruntime's own operators."""
 
 Array = NDArray[np.float32]
 
@@ -65,12 +67,11 @@ def read_safetensors(content: bytes) -> dict[str, Array]:
 
 
 def encoder(weights: Mapping[str, Array], shape: Shape) -> ModelProto:
-    """The graph: `input_ids` and `attention_mask` (int64, texts x tokens) to `embedding`."""
+    """The graph: `input_ids` (int64, texts x tokens) to `embedding` (texts x width)."""
     graph = _Graph(weights, shape)
     tokens = _embedded(graph)
-    bias = _mask_bias(graph)
     for layer in range(shape.layers):
-        tokens = _layer(graph, f"encoder.layer.{layer}", tokens, bias)
+        tokens = _layer(graph, f"encoder.layer.{layer}", tokens)
     _pooled(graph, tokens)
     return graph.model()
 
@@ -119,16 +120,12 @@ class _Graph:
         return self.add("LayerNormalization", value, scale, bias, axis=-1, epsilon=epsilon)
 
     def model(self) -> ModelProto:
-        two = ["texts", "tokens"]
-        inputs = [
-            helper.make_tensor_value_info(name, TensorProto.INT64, two)
-            for name in ("input_ids", "attention_mask")
-        ]
+        ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["texts", "tokens"])
         size: list[str | int | None] = ["texts", self.shape.width]
         output = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, size)
-        graph = helper.make_graph(self._nodes, "encoder", inputs, [output], self._constants)
-        opset = [helper.make_opsetid("", OPSET)]
-        return helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION)
+        graph = helper.make_graph(self._nodes, "encoder", [ids], [output], self._constants)
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(OWN, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
 
 
 def _embedded(graph: _Graph) -> str:
@@ -146,48 +143,22 @@ def _embedded(graph: _Graph) -> str:
     return graph.norm(summed, "embeddings.LayerNorm")
 
 
-def _mask_bias(graph: _Graph) -> str:
-    """What is added to attention's scores: 0 for tokens, a large negative number for padding."""
-    mask = graph.add("Cast", "attention_mask", to=TensorProto.FLOAT)
-    wide = graph.add("Unsqueeze", mask, graph.numbers(1, 2))
-    return graph.add("Mul", graph.add("Sub", graph.scalar(1), wide), graph.scalar(MASKED))
-
-
-def _layer(graph: _Graph, at: str, tokens: str, bias: str) -> str:
-    mixed = _attention(graph, f"{at}.attention", tokens, bias)
+def _layer(graph: _Graph, at: str, tokens: str) -> str:
+    mixed = _attention(graph, f"{at}.attention", tokens)
     tokens = graph.norm(graph.add("Add", mixed, tokens), f"{at}.attention.output.LayerNorm")
     wide = _gelu(graph, graph.linear(tokens, *graph.pair(f"{at}.intermediate.dense")))
     narrow = graph.linear(wide, *graph.pair(f"{at}.output.dense"))
     return graph.norm(graph.add("Add", narrow, tokens), f"{at}.output.LayerNorm")
 
 
-def _attention(graph: _Graph, at: str, tokens: str, bias: str) -> str:
+def _attention(graph: _Graph, at: str, tokens: str) -> str:
     """Each token's mixture of all tokens' values, head by head."""
-    query, key, value = (
-        graph.add("Transpose", part, perm=order)
-        for part, order in zip(
-            _heads(graph, at, tokens), ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]), strict=True
-        )
-    )
-    scores = graph.add("Add", graph.add("MatMul", query, key), bias)
-    mixed = graph.add("MatMul", graph.add("Softmax", scores, axis=-1), value)
-    together = graph.add("Transpose", mixed, perm=[0, 2, 1, 3])
-    joined = graph.add("Reshape", together, graph.numbers(0, 0, -1))
-    return graph.linear(joined, *graph.pair(f"{at}.output.dense"))
-
-
-def _heads(graph: _Graph, at: str, tokens: str) -> list[str]:
-    """Queries, keys and values: texts x tokens x heads x width of a head."""
-    heads = graph.shape.heads
-    each = graph.shape.width // heads
-    (query, shift), *others = (
-        graph.pair(f"{at}.self.{name}") for name in ("query", "key", "value")
-    )
-    scale = np.float32(1 / math.sqrt(each))
-    weight = np.concatenate([query * scale, *(pair[0] for pair in others)])
-    offset = np.concatenate([shift * scale, *(pair[1] for pair in others)])
-    parts = graph.several("Split", 3, graph.linear(tokens, weight, offset), axis=-1)
-    return [graph.add("Reshape", part, graph.numbers(0, 0, heads, each)) for part in parts]
+    pairs = [graph.pair(f"{at}.self.{name}") for name in ("query", "key", "value")]
+    weights, biases = zip(*pairs, strict=True)
+    together = graph.linear(tokens, np.concatenate(weights), np.concatenate(biases))
+    parts = graph.several("Split", 3, together, axis=-1)
+    mixed = graph.add("MultiHeadAttention", *parts, num_heads=graph.shape.heads, domain=OWN)
+    return graph.linear(mixed, *graph.pair(f"{at}.output.dense"))
 
 
 def _gelu(graph: _Graph, value: str) -> str:
@@ -198,7 +169,5 @@ def _gelu(graph: _Graph, value: str) -> str:
 
 
 def _pooled(graph: _Graph, tokens: str) -> None:
-    mask = graph.add("Cast", "attention_mask", to=TensorProto.FLOAT)
-    kept = graph.add("Mul", tokens, graph.add("Unsqueeze", mask, graph.numbers(2)))
-    total = graph.add("ReduceSum", kept, graph.numbers(1), keepdims=0)
-    graph.result("embedding", graph.add("LpNormalization", total, axis=-1, p=2))
+    mean = graph.add("ReduceMean", tokens, axes=[1], keepdims=0)
+    graph.result("embedding", graph.add("LpNormalization", mean, axis=-1, p=2))

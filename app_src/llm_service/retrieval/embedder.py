@@ -93,8 +93,7 @@ class LocalEmbedder:
         import numpy as np
 
         ids = np.array([self._tokenizer.encode(text).ids], np.int64)
-        fed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        row: Array = self._session.run(None, fed)[0][0]
+        row: Array = self._session.run(None, {"input_ids": ids})[0][0]
         return row
 
     def _recalled(self, text: str) -> Array | None:

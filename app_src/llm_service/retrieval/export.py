@@ -33,6 +33,9 @@ Changes: the weights were put into an ONNX graph with mean pooling and L2 normal
 SHA-256 of the weights it was made from (model.safetensors):
 {digest}
 """
+FLOAT = 1
+"""ONNX's number of 32-bit floats: what onnxruntime's own operators give, for the quantizer, which
+cannot infer it."""
 QUANTIZED = ", and\nquantized to 8 bits"
 
 
@@ -109,7 +112,13 @@ def _quantized(plain: Path) -> Path:
     made = plain.with_name("quantized.onnx")
     logging.disable(logging.WARNING)
     try:
-        quantize_dynamic(plain, made, weight_type=QuantType.QInt8, per_channel=True)
+        quantize_dynamic(
+            plain,
+            made,
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            extra_options={"DefaultTensorType": FLOAT},
+        )
     finally:
         logging.disable(logging.NOTSET)
     return made

@@ -9,7 +9,7 @@ from llm_service.corpus import Document
 from llm_service.library import Library
 from llm_service.retrieval import Index, LocalEmbedder, Retrieval
 from llm_service.retrieval.index import LEAST, LEXICAL, fuse
-from llm_service.retrieval.vectors import Vectors, VectorsError, address, compute
+from llm_service.retrieval.vectors import Vectors, VectorsError, address, coarse, compute
 
 
 def ids(hits: object) -> list[str]:
@@ -61,11 +61,21 @@ async def test_without_the_embedder_the_same_search_is_answered_by_bm25(
 
 async def test_a_pages_similarity_is_the_mean_of_its_own_and_its_best_sentences() -> None:
     pages = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
-    sentences = np.array([[0, 1], [1, 0], [0.6, 0.8]], np.float16)
-    vectors = Vectors(pages, sentences, np.array([0, 2, 3, 3], np.int32))
+    sentences = np.array([[0, 1], [1, 0], [0.6, 0.8]], np.float32)
+    vectors = Vectors(pages, coarse(sentences), np.array([0, 2, 3, 3], np.int32))
     question = np.array([1, 0], np.float32)
     found = await vectors.similarities(question, [1, 2], nearest=1)
     assert found == pytest.approx({0: 1.0, 1: 0.3, 2: 0.6}, abs=1e-3)
+
+
+def test_eight_bits_change_a_cosine_in_the_fourth_decimal() -> None:
+    rows = np.random.default_rng(1).standard_normal((200, 384)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    again = coarse(rows).astype(np.float32)
+    again /= np.linalg.norm(again, axis=1, keepdims=True)
+    assert np.abs(rows @ rows[0] - again @ rows[0]).max() < 0.002
+    assert np.abs(rows @ rows[0] - again @ rows[0]).mean() < 0.0005
+    assert not coarse(np.zeros((1, 3), np.float32)).any()
 
 
 async def test_stored_vectors_come_back_as_they_were(
