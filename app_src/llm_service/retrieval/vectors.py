@@ -84,7 +84,8 @@ class Vectors:
         best, held = own.copy(), counts > 0
         if len(rows):
             best[held] = np.maximum.reduceat(cosines, first[held])
-        return (own + best) / 2
+        mean: Array = (own + best) / 2
+        return mean
 
     def dump(self, key: str) -> bytes:
         """The vectors as bytes, to be stored under `key`."""
@@ -120,7 +121,8 @@ class Vectors:
 def coarse(rows: Array) -> NDArray[np.int8]:
     """Each row in 8 bits, its largest component 127: cosines change in the fourth decimal."""
     largest = np.abs(rows).max(axis=1, keepdims=True, initial=1e-9)
-    return np.rint(rows * (127 / largest)).astype(np.int8)
+    scaled: Array = np.rint(rows * (127 / largest))
+    return scaled.astype(np.int8)
 
 
 def address(documents: Sequence[Document], embedder: Embedder) -> str:
