@@ -84,7 +84,7 @@ class Vectors:
         best, held = own.copy(), counts > 0
         if len(rows):
             best[held] = np.maximum.reduceat(cosines, first[held])
-        mean: Array = (own + best) / 2
+        mean: Array = (own + best) * np.float32(0.5)
         return mean
 
     def dump(self, key: str) -> bytes:
