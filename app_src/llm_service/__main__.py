@@ -31,6 +31,8 @@ from llm_service.protocol import Protocol
 from llm_service.service import LoadCorpus, Service
 from llm_service.settings import read
 
+logger = logging.getLogger("llm_service")
+
 USAGE = 2
 
 BACKLOG = 2048
@@ -75,10 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's; what is there before the first request is no concern of the garbage collector."""
+    """uvicorn's; it says where it listens, and what is there before the first request is no concern
+    of the garbage collector."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listening in sockets or ():
+            logger.info("Listening on %s", _address(listening))
         gc.set_threshold(*GARBAGE)
         gc.freeze()
 
@@ -125,6 +130,11 @@ def _listen(host: str, port: int) -> socket.socket:
         raise SettingsError(
             f"Port {port} of {host} cannot be listened on ({reason}): choose another."
         ) from error
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def corpus_of(uri: str) -> LoadCorpus:

@@ -196,7 +196,8 @@ def _tokens(environ: Mapping[str, str]) -> Known:
             return live
         return Tokens.parse(environ.get("BEARER_TOKENS", ""))
     except TokensError as error:
-        raise SettingsError(str(error)) from error
+        alone = "" if environ.get("BEARER_TOKENS") else " To try it on this machine: --no-auth."
+        raise SettingsError(f"{error}{alone}") from error
 
 
 def _database(environ: Mapping[str, str]) -> Database | None:

@@ -75,6 +75,11 @@ def test_sigterm_lets_a_request_in_flight_finish_and_exits_0(start: Start) -> No
     assert server.process.wait(10) == 0
 
 
+def test_the_log_says_where_it_listens(start: Start) -> None:
+    server = start("--corpus", str(DOCUMENTS), "--no-auth")
+    assert f"Listening on {server.url}\n" in server.stderr.read_text()
+
+
 def test_sigterm_before_the_first_request_exits_0(start: Start) -> None:
     server = start("--corpus", str(DOCUMENTS), "--no-auth")
     server.process.send_signal(signal.SIGTERM)
@@ -109,6 +114,7 @@ def test_without_auth_only_on_loopback() -> None:
     [
         ([], {}, "There is no corpus: give --corpus FILE or set CORPUS_URI."),
         (["--corpus", "nowhere.jsonl"], {}, "There is no usable token secret"),
+        (["--corpus", "nowhere.jsonl"], {}, "To try it on this machine: --no-auth."),
         (["--corpus", "nowhere.jsonl", "--no-auth"], {}, "cannot be read: No such file"),
         (["--corpus", str(DOCUMENTS), "--no-auth"], {"PORT": "http"}, "PORT is 'http'"),
         (["--corpus", str(DOCUMENTS), "--no-auth"], {"PASSAGES": "0"}, "from 1 to 20"),
