@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -28,6 +28,19 @@ def acknowledge_rule(
     """The same for a rule of the conformance packs that have it, e.g. `LambdaDLQ`."""
     for pack in packs:
         acknowledge(scope, f"{pack}-{rule}", reason)
+
+
+def acknowledge_rules(scope: IConstruct, reasons: Mapping[str, tuple[bool, str]]) -> None:
+    """Those rules of the conformance packs that find something here, and why each is right."""
+    for rule, (found, reason) in reasons.items():
+        if found:
+            acknowledge_rule(scope, rule, reason)
+
+
+def acknowledge_unscheduled(secret: IConstruct, reason: str) -> None:
+    """Records why no schedule in the secret's own stack rotates it."""
+    acknowledge(secret, "AwsSolutions-SMG4", reason)
+    acknowledge_rule(secret, "SecretsManagerRotationEnabled", reason)
 
 
 def acknowledge_wildcard(role: iam.Role, resource: str, reason: str) -> None:

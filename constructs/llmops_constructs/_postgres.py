@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import aws_cdk as cdk
@@ -73,14 +73,14 @@ def removal_rules(protected: bool, removal_policy: cdk.RemovalPolicy) -> list[Ru
 
 
 def adoption_rules(
-    existing: object | None,
+    existing: ec2.IConnectable | None,
     secret: object | None,
-    groups: int,
     vpc: object | None,
     vpc_subnets: object | None,
 ) -> list[Rule]:
     """An existing database brings its secret and its one security group; a new one needs a VPC."""
     new = existing is None
+    groups = 0 if existing is None else len(existing.connections.security_groups)
     return [
         (new and vpc is None, "vpc: a new database needs one."),
         (vpc is not None and vpc_subnets is None, "vpc_subnets: in which of the VPC's?"),
@@ -105,16 +105,11 @@ def security_group(scope: Construct, vpc: ec2.IVpc) -> ec2.SecurityGroup:
     )
 
 
-def credentials(encryption_key: kms.IKey | None) -> rds.Credentials:
-    """Only the user's name; the password is RDS's."""
-    return rds.Credentials.from_username(MASTER, encryption_key=encryption_key)
-
-
 def log_groups(
     scope: Construct,
     owner: str,
     *,
-    exported: tuple[str, ...],
+    exported: Sequence[str],
     retention: logs.RetentionDays,
     encryption_key: kms.IKey | None,
     removal_policy: cdk.RemovalPolicy,
@@ -139,6 +134,26 @@ def after(database: Construct, groups: Iterable[IDependable], role: iam.Role | N
     database.node.add_dependency(*groups)
     if role:
         database.node.add_dependency(role.node.find_child("DefaultPolicy"))
+
+
+def kept(
+    encryption_key: kms.IKey | None, exported: Sequence[str], removal_policy: cdk.RemovalPolicy
+) -> dict[str, Any]:
+    """How data, password and logs are kept, as both L2 constructs take it.
+
+    The automated backups go with the database only where all of it is to be thrown away. Of the
+    credentials only the user's name is given; the password is RDS's.
+    """
+    return {
+        "credentials": rds.Credentials.from_username(MASTER, encryption_key=encryption_key),
+        "manage_master_user_password": True,
+        "storage_encrypted": True,
+        "storage_encryption_key": encryption_key,
+        "copy_tags_to_snapshot": True,
+        "delete_automated_backups": removal_policy == cdk.RemovalPolicy.DESTROY,
+        "cloudwatch_logs_exports": list(exported),
+        "removal_policy": removal_policy,
+    }
 
 
 def access(iam_authentication: bool, force_ssl: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ Each alarm takes missing data as quiet: no traffic is not an outage.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -20,7 +21,7 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from llmops_constructs._validation import check, outside
+from llmops_constructs._validation import Rule, check, outside
 from llmops_constructs.database import Database, PostgresDatabase
 from llmops_constructs.measures import Balancer, DatabaseMeasures
 from llmops_constructs.names import resource_name
@@ -136,6 +137,51 @@ def _actions(topics: Topics) -> dict[Severity, actions.SnsAction]:
     return {severity: actions.SnsAction(topics.topic(severity)) for severity in Severity}
 
 
+@dataclass(frozen=True)
+class AnswerLimits:
+    """From where on the answers of a service are bad, whoever counts them."""
+
+    error_percent: float
+    p95_seconds: float
+
+    def rules(self) -> list[Rule]:
+        """What the limits may not be."""
+        return [
+            (
+                outside(self.error_percent, 0.01, 100),
+                f"error_percent is {self.error_percent}, not a share.",
+            ),
+            (self.p95_seconds <= 0, f"p95_seconds is {self.p95_seconds}; it must be above 0."),
+        ]
+
+    def watch(
+        self,
+        maker: AlarmMaker,
+        *,
+        error_percent: cloudwatch.IMetric,
+        p95: cloudwatch.IMetric,
+        units_per_second: int,
+    ) -> None:
+        """The two alarms; the p95 is measured in so many units per second."""
+        maker.one(
+            "5xx-share",
+            error_percent,
+            severity=Severity.CRITICAL,
+            threshold=self.error_percent,
+            periods=3,
+            of_which=2,
+            why=f"More than {self.error_percent:g} % of the answers are errors of the service.",
+        )
+        maker.one(
+            "p95-latency",
+            p95,
+            severity=Severity.CRITICAL,
+            threshold=units_per_second * self.p95_seconds,
+            periods=3,
+            why=f"One answer in twenty takes longer than {self.p95_seconds:g} s.",
+        )
+
+
 class ServiceAlarms(Construct):
     """Errors, latency and unhealthy tasks; with a database its processor, connections, storage.
 
@@ -185,20 +231,16 @@ class ServiceAlarms(Construct):
         runbook_url: str = RUNBOOK,
     ) -> None:
         super().__init__(scope, id)
-        check(
-            self,
-            [
-                (
-                    outside(error_percent, 0.01, 100),
-                    f"error_percent is {error_percent}, not a share.",
-                ),
-                (p95_seconds <= 0, f"p95_seconds is {p95_seconds}; it must be above 0."),
-            ],
-        )
+        limits = AnswerLimits(error_percent, p95_seconds)
+        check(self, limits.rules())
         self._maker = AlarmMaker(self, prefix=prefix, topics=topics, runbook_url=runbook_url)
         balancer = Balancer(routing.load_balancer)
-        self._errors(balancer, error_percent)
-        self._latency(balancer, p95_seconds)
+        limits.watch(
+            self._maker,
+            error_percent=balancer.error_percent,
+            p95=balancer.metric("TargetResponseTime", "p95"),
+            units_per_second=1,
+        )
         self._unhealthy(balancer, "blue", routing.blue)
         self._unhealthy(balancer, "green", routing.green)
         if database:
@@ -208,27 +250,6 @@ class ServiceAlarms(Construct):
     def alarms(self) -> list[cloudwatch.Alarm]:
         """All of them, for whoever moves traffic."""
         return self._maker.made
-
-    def _errors(self, balancer: Balancer, percent: float) -> None:
-        self._maker.one(
-            "5xx-share",
-            balancer.error_percent,
-            severity=Severity.CRITICAL,
-            threshold=percent,
-            periods=3,
-            of_which=2,
-            why=f"More than {percent:g} % of the answers are errors of the service.",
-        )
-
-    def _latency(self, balancer: Balancer, seconds: float) -> None:
-        self._maker.one(
-            "p95-latency",
-            balancer.metric("TargetResponseTime", "p95"),
-            severity=Severity.CRITICAL,
-            threshold=seconds,
-            periods=3,
-            why=f"One answer in twenty takes longer than {seconds:g} s.",
-        )
 
     def _unhealthy(self, balancer: Balancer, arm: str, group: elbv2.ApplicationTargetGroup) -> None:
         self._maker.one(

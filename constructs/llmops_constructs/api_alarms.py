@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from aws_cdk import aws_apigatewayv2 as apigateway
-from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from llmops_constructs._validation import check, outside
-from llmops_constructs.alarms import RUNBOOK, AlarmMaker, Severity, Topics
-from llmops_constructs.measures import MINUTE
+from llmops_constructs._validation import check
+from llmops_constructs.alarms import RUNBOOK, AlarmMaker, AnswerLimits, Topics
+from llmops_constructs.measures import MINUTE, error_percent_of
 
 
 class ApiAlarms(Construct):
@@ -42,44 +41,16 @@ class ApiAlarms(Construct):
         runbook_url: str = RUNBOOK,
     ) -> None:
         super().__init__(scope, id)
-        check(
-            self,
-            [
-                (
-                    outside(error_percent, 0.01, 100),
-                    f"error_percent is {error_percent}, not a share.",
-                ),
-                (p95_seconds <= 0, f"p95_seconds is {p95_seconds}; it must be above 0."),
-            ],
-        )
+        limits = AnswerLimits(error_percent, p95_seconds)
+        check(self, limits.rules())
         maker = AlarmMaker(self, prefix=prefix, topics=topics, runbook_url=runbook_url)
-        maker.one(
-            "5xx-share",
-            _error_percent(api),
-            severity=Severity.CRITICAL,
-            threshold=error_percent,
-            periods=3,
-            of_which=2,
-            why=f"More than {error_percent:g} % of the answers are errors of the service.",
-        )
-        maker.one(
-            "p95-latency",
-            api.metric_latency(period=MINUTE, statistic="p95"),
-            severity=Severity.CRITICAL,
-            threshold=1000 * p95_seconds,
-            periods=3,
-            why=f"One answer in twenty takes longer than {p95_seconds:g} s.",
+        limits.watch(
+            maker,
+            error_percent=error_percent_of(
+                api.metric_server_error(period=MINUTE, statistic="Sum"),
+                api.metric_count(period=MINUTE, statistic="Sum"),
+            ),
+            p95=api.metric_latency(period=MINUTE, statistic="p95"),
+            units_per_second=1000,
         )
         self.alarms = maker.made
-
-
-def _error_percent(api: apigateway.IHttpApi) -> cloudwatch.MathExpression:
-    return cloudwatch.MathExpression(
-        expression="100*(FILL(e5xx,0)/requests)",
-        label="answers with status 5xx, %",
-        period=MINUTE,
-        using_metrics={
-            "e5xx": api.metric_server_error(period=MINUTE, statistic="Sum"),
-            "requests": api.metric_count(period=MINUTE, statistic="Sum"),
-        },
-    )

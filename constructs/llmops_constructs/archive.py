@@ -22,11 +22,11 @@ from constructs import Construct
 
 from llmops_constructs._buckets import acknowledge_unlogged, private_bucket
 from llmops_constructs._findings import acknowledge_wildcard
-from llmops_constructs._logs import log_group
+from llmops_constructs._logs import Kept, own_log
 from llmops_constructs._validation import Rule, check
 from llmops_constructs._wildcards import written
 from llmops_constructs.keys import WRITE_ACTIONS, allow_key
-from llmops_constructs.names import log_group_name, resource_name
+from llmops_constructs.names import resource_name
 
 ERRORS = "errors"
 """What Firehose could not deliver is under this key, with the reason."""
@@ -84,14 +84,8 @@ class TelemetryArchive(Construct):
         self.bucket: s3.IBucket = existing_bucket or self._make(
             [_lifecycle(ages, expiry_days)], access_log_bucket, removal_policy
         )
-        self.log_group = log_group(
-            self,
-            "Logs",
-            name=log_group_name(prefix, "archive"),
-            retention=log_retention,
-            encryption_key=encryption_key,
-            removal_policy=removal_policy,
-        )
+        kept = Kept(log_retention, encryption_key, removal_policy)
+        self.log_group = own_log(self, prefix, "archive", kept)
         self._delivery = self._delivery_role()
         self._subscription = self._subscription_role()
         self.streams: dict[str, firehose.CfnDeliveryStream] = {}

@@ -111,20 +111,18 @@ class AuroraDatabase(Construct):
         self.encryption_key = encryption_key
         self._secret, self._removal = existing_secret, removal_policy
         self._name = name = _postgres.identifier(self, identifier)
-        groups = existing_cluster.connections.security_groups if existing_cluster else []
         check(
             self,
             [
                 *_postgres.rules(name, database_name, backup_days, monitoring_seconds),
                 *_postgres.removal_rules(deletion_protection, removal_policy),
-                *_postgres.adoption_rules(
-                    existing_cluster, existing_secret, len(groups), vpc, vpc_subnets
-                ),
+                *_postgres.adoption_rules(existing_cluster, existing_secret, vpc, vpc_subnets),
                 *_own_rules(min_acu, max_acu, pause_seconds, backup_days),
             ],
         )
         if existing_cluster:
-            self.cluster, self.security_group = existing_cluster, groups[0]
+            self.cluster = existing_cluster
+            self.security_group = existing_cluster.connections.security_groups[0]
             return
         assert vpc
         self.security_group = _postgres.security_group(self, vpc)
@@ -146,17 +144,10 @@ class AuroraDatabase(Construct):
             self,
             "Cluster",
             **asked,
+            **_postgres.kept(self.encryption_key, EXPORTED, self._removal),
             cluster_identifier=self._name,
             security_groups=[self.security_group],
             default_database_name=self.database_name,
-            credentials=_postgres.credentials(self.encryption_key),
-            manage_master_user_password=True,
-            storage_encrypted=True,
-            storage_encryption_key=self.encryption_key,
-            copy_tags_to_snapshot=True,
-            delete_automated_backups=self._removal == cdk.RemovalPolicy.DESTROY,
-            cloudwatch_logs_exports=list(EXPORTED),
-            removal_policy=self._removal,
         )
         _postgres.after(cluster, self.log_groups, asked.get("monitoring_role"))
         return cluster

@@ -18,7 +18,7 @@ from llmops_constructs._validation import Rule
 from llmops_constructs.database import PostgresDatabase
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Credentials:
     """What a container is told, and what its task's role may read for it."""
 

@@ -138,15 +138,12 @@ class Database(Construct):
         self.encryption_key, self._removal = encryption_key, removal_policy
         self._secret = existing_secret
         self._name = name = _postgres.identifier(self, identifier)
-        groups = existing_instance.connections.security_groups if existing_instance else []
         check(
             self,
             [
                 *_postgres.rules(name, database_name, backup_days, monitoring_seconds),
                 *_postgres.removal_rules(deletion_protection, removal_policy),
-                *_postgres.adoption_rules(
-                    existing_instance, existing_secret, len(groups), vpc, vpc_subnets
-                ),
+                *_postgres.adoption_rules(existing_instance, existing_secret, vpc, vpc_subnets),
                 (
                     outside(allocated_gib, *STORAGE_GIB),
                     f"allocated_gib is {allocated_gib}; RDS allows 20 to 65536.",
@@ -154,7 +151,8 @@ class Database(Construct):
             ],
         )
         if existing_instance:
-            self.instance, self.security_group = existing_instance, groups[0]
+            self.instance = existing_instance
+            self.security_group = existing_instance.connections.security_groups[0]
             return
         assert vpc
         self.security_group = _postgres.security_group(self, vpc)
@@ -175,23 +173,16 @@ class Database(Construct):
             self,
             "Instance",
             **asked,
+            **_postgres.kept(self.encryption_key, EXPORTED, self._removal),
             engine=ENGINE,
             instance_identifier=self._name,
             security_groups=[self.security_group],
             publicly_accessible=False,
             database_name=self.database_name,
-            credentials=_postgres.credentials(self.encryption_key),
-            manage_master_user_password=True,
-            storage_encrypted=True,
-            storage_encryption_key=self.encryption_key,
             storage_type=rds.StorageType.GP3,
             allocated_storage=self.allocated_gib,
             max_allocated_storage=2 * self.allocated_gib,
-            delete_automated_backups=self._removal == cdk.RemovalPolicy.DESTROY,
-            copy_tags_to_snapshot=True,
             auto_minor_version_upgrade=True,
-            cloudwatch_logs_exports=list(EXPORTED),
-            removal_policy=self._removal,
         )
         _postgres.after(instance, self.log_groups, asked.get("monitoring_role"))
         return instance

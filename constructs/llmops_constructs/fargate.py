@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -21,6 +23,25 @@ CAPACITY_PROVIDERS = ["FARGATE", "FARGATE_SPOT"]
 """Of every account; a cluster only has to name them."""
 STOP_SECONDS = 60
 """From SIGTERM to SIGKILL; Fargate allows 120."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What one task has: units of processor, memory, and the kind of processor (None: ARM64)."""
+
+    cpu: int
+    memory_mib: int
+    architecture: ecs.CpuArchitecture | None
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Where the tasks of a service run, on what, and how many: None leaves that to another."""
+
+    vpc_subnets: ec2.SubnetSelection
+    assign_public_ip: bool
+    spot: SpotShare | None
+    desired_count: int | None
 
 
 def cluster_of(
@@ -43,26 +64,19 @@ def cluster_of(
 
 
 def task_of(
-    scope: Construct,
-    family: str,
-    *,
-    cpu: int,
-    memory_mib: int,
-    architecture: ecs.CpuArchitecture | None,
-    execution_role: iam.Role,
-    task_role: iam.Role,
+    scope: Construct, family: str, size: Size, *, execution_role: iam.Role, task_role: iam.Role
 ) -> ecs.FargateTaskDefinition:
     """A Linux task, on ARM64 unless another architecture is asked for."""
     task = ecs.FargateTaskDefinition(
         scope,
         "Task",
         family=family,
-        cpu=cpu,
-        memory_limit_mib=memory_mib,
+        cpu=size.cpu,
+        memory_limit_mib=size.memory_mib,
         execution_role=execution_role,
         task_role=task_role,
         runtime_platform=ecs.RuntimePlatform(
-            cpu_architecture=architecture or ecs.CpuArchitecture.ARM64,
+            cpu_architecture=size.architecture or ecs.CpuArchitecture.ARM64,
             operating_system_family=ecs.OperatingSystemFamily.LINUX,
         ),
     )
@@ -159,35 +173,40 @@ def _words(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
 
 
-def rolling_service(
+def service_of(
     scope: Construct,
-    *,
     name: str,
+    tasks: Tasks,
+    *,
     cluster: ecs.ICluster,
     task: ecs.FargateTaskDefinition,
     group: ec2.SecurityGroup,
-    vpc_subnets: ec2.SubnetSelection,
-    assign_public_ip: bool,
-    spot: SpotShare | None,
-    desired_count: int | None,
-    grace: cdk.Duration | None = None,
+    **replaced: Any,
 ) -> ecs.FargateService:
-    """A service that ECS replaces task by task, and takes back if the new ones do not stay up."""
+    """A service that never has fewer tasks than it wants; `replaced` says how ECS replaces them."""
     return ecs.FargateService(
         scope,
         "Service",
+        **replaced,
         service_name=name,
         cluster=cluster,
         task_definition=task,
-        desired_count=desired_count,
-        assign_public_ip=assign_public_ip,
-        vpc_subnets=vpc_subnets,
+        desired_count=tasks.desired_count,
+        assign_public_ip=tasks.assign_public_ip,
+        vpc_subnets=tasks.vpc_subnets,
         security_groups=[group],
-        capacity_provider_strategies=spot.strategies() if spot else None,
+        capacity_provider_strategies=tasks.spot.strategies() if tasks.spot else None,
         min_healthy_percent=100,
         max_healthy_percent=200,
-        health_check_grace_period=grace,
-        circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
         enable_ecs_managed_tags=True,
         propagate_tags=ecs.PropagatedTagSource.SERVICE,
     )
+
+
+def rolling_service(scope: Construct, name: str, tasks: Tasks, **made: Any) -> ecs.FargateService:
+    """A service that ECS replaces task by task, and takes back if the new ones do not stay up.
+
+    :param made: the cluster, task and group of `service_of`, and what else ECS is told.
+    """
+    breaker = ecs.DeploymentCircuitBreaker(rollback=True)
+    return service_of(scope, name, tasks, circuit_breaker=breaker, **made)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from llmops_constructs._balancer import (
+    balancer_of,
+    certificate_of,
+    listener_of,
+    log_requests,
+    place_at_the_edge,
+    redirect_to_tls,
+)
 from llmops_constructs._findings import acknowledge, acknowledge_rule
 from llmops_constructs._validation import Rule
-from llmops_constructs.access_logs import BALANCER_PREFIX
 from llmops_constructs.domain import Domain
 from llmops_constructs.login import Login
 from llmops_constructs.network import addresses_of
@@ -72,24 +78,19 @@ class Front(Construct):
         super().__init__(scope, id)
         self._certificate, self._domain = certificate, domain
         self.security_group = self._security_group(vpc, internet_facing)
-        self.load_balancer = elbv2.ApplicationLoadBalancer(
+        self.load_balancer = balancer_of(
             self,
-            "LoadBalancer",
-            vpc=vpc,
-            vpc_subnets=vpc_subnets,
+            vpc,
+            vpc_subnets,
+            self.security_group,
             internet_facing=internet_facing,
-            security_group=self.security_group,
-            drop_invalid_header_fields=True,
-            idle_timeout=cdk.Duration.seconds(IDLE_SECONDS),
+            idle_seconds=IDLE_SECONDS,
             deletion_protection=deletion_protection,
         )
         self._log(access_log_bucket)
         self.listener = self._listen(action)
-        if domain:
-            domain.add_alias(self.load_balancer)
-        if web_acl:
-            web_acl.attach(self.load_balancer.load_balancer_arn, scope=self)
-        else:
+        place_at_the_edge(self, self.load_balancer, domain, web_acl)
+        if web_acl is None:
             acknowledge_rule(
                 self.load_balancer,
                 "ALBWAFEnabled",
@@ -123,46 +124,19 @@ class Front(Construct):
         return group
 
     def _log(self, bucket: s3.IBucket | None) -> None:
-        if bucket is None:
-            reason = "No access_log_bucket was given; the page's own log has every question asked."
-            acknowledge(self.load_balancer, "AwsSolutions-ELB2", reason)
-            acknowledge_rule(self.load_balancer, "ELBLoggingEnabled", reason)
+        if bucket:
+            log_requests(self.load_balancer, bucket)
             return
-        for name, value in (
-            ("enabled", "true"),
-            ("bucket", bucket.bucket_name),
-            ("prefix", BALANCER_PREFIX),
-        ):
-            self.load_balancer.set_attribute(f"access_logs.s3.{name}", value)
-        if bucket.policy:
-            self.load_balancer.node.add_dependency(bucket.policy)
+        reason = "No access_log_bucket was given; the page's own log has every question asked."
+        acknowledge(self.load_balancer, "AwsSolutions-ELB2", reason)
+        acknowledge_rule(self.load_balancer, "ELBLoggingEnabled", reason)
 
     def _listen(self, action: elbv2.ListenerAction) -> elbv2.ApplicationListener:
+        balancer = self.load_balancer
         if self._certificate is None:
-            return self._listener("Http", 80, action)
-        redirect = elbv2.ListenerAction.redirect(port="443", protocol="HTTPS", permanent=True)
-        acknowledge_rule(
-            self._listener("Http", 80, redirect),
-            "ELBv2ACMCertificateRequired",
-            "It speaks HTTP, which has no use for a certificate, and only sends visitors to TLS.",
-        )
-        return self._listener("Https", 443, action)
-
-    def _listener(
-        self, id: str, port: int, action: elbv2.ListenerAction
-    ) -> elbv2.ApplicationListener:
-        tls = port == 443
-        return elbv2.ApplicationListener(
-            self,
-            id,
-            load_balancer=self.load_balancer,
-            port=port,
-            protocol=elbv2.ApplicationProtocol.HTTPS if tls else elbv2.ApplicationProtocol.HTTP,
-            certificates=[self._certificate] if tls and self._certificate else None,
-            ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS if tls else None,
-            open=False,
-            default_action=action,
-        )
+            return listener_of(self, "Http", balancer, 80, action)
+        redirect_to_tls(self, "Http", balancer, 80, to=443)
+        return listener_of(self, "Https", balancer, 443, action, certificate=self._certificate)
 
 
 @dataclass(frozen=True)
@@ -183,7 +157,7 @@ class Asked:
         """The certificate that was given, by itself or with the name."""
         if self.certificate or self.domain is None:
             return self.certificate
-        return elbv2.ListenerCertificate.from_certificate_manager(self.domain.certificate)
+        return certificate_of(self.domain)
 
     @property
     def host(self) -> str:

@@ -1,9 +1,5 @@
 """A Lambda function of the kit: its role written out, its own log, and its way into a VPC.
 
-The role, what Lambda needs of it in a VPC, and the deny statement are those of the Lambda developer
-guide, "Giving Lambda functions access to resources in an Amazon VPC": Lambda makes the network
-interfaces with the function's role, so the function's own code could as well unless it is denied.
-
 Inside a VPC a function never has a public address. It reaches AWS by the way its subnets have: a
 NAT gateway, interface endpoints, or, in a dual-stack VPC, an egress-only internet gateway to the
 endpoints AWS has for both kinds of addresses.
@@ -22,20 +18,12 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from llmops_constructs._findings import acknowledge, acknowledge_rule, acknowledge_wildcard
-from llmops_constructs._logs import log_group
+from llmops_constructs._findings import acknowledge, acknowledge_rules, acknowledge_wildcard
+from llmops_constructs._logs import Kept, own_log
 from llmops_constructs._validation import Rule, check, outside
+from llmops_constructs.interfaces import DESCRIBED, allow_interfaces, function_group
 from llmops_constructs.keys import allow_key
-from llmops_constructs.names import log_group_name, resource_name
-
-SEEING_INTERFACES = ("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets")
-CHANGING_INTERFACES = (
-    "ec2:CreateNetworkInterface",
-    "ec2:DeleteNetworkInterface",
-    "ec2:AssignPrivateIpAddresses",
-    "ec2:UnassignPrivateIpAddresses",
-)
-"""What Lambda does with the role of a function in a VPC, and the function itself must not."""
+from llmops_constructs.names import resource_name
 
 LONGEST_SECONDS = 900
 LEAST_MEMORY_MIB, MOST_MEMORY_MIB = 128, 10240
@@ -107,8 +95,9 @@ class KitFunction(Construct):
     ) -> None:
         super().__init__(scope, id)
         seconds = timeout.to_seconds() if timeout else 30
-        check(self, [*_sizes(seconds, memory_mib), *placement(vpc, vpc_subnets)])
-        self.log_group = self._log(prefix, name, log_retention, encryption_key, removal_policy)
+        check(self, [*size_rules(seconds, memory_mib), *placement(vpc, vpc_subnets)])
+        kept = Kept(log_retention, encryption_key, removal_policy)
+        self.log_group = own_log(self, prefix, name, kept)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         self.log_group.grant_write(self.role)
         self.function_name = resource_name(prefix, name)
@@ -144,62 +133,10 @@ class KitFunction(Construct):
         actions = [action] if isinstance(action, str) else list(action)
         self.role.add_to_policy(iam.PolicyStatement(actions=actions, resources=list(resources)))
 
-    def _log(
-        self,
-        prefix: str,
-        name: str,
-        retention: logs.RetentionDays,
-        key: kms.IKey | None,
-        removal: cdk.RemovalPolicy,
-    ) -> logs.LogGroup:
-        return log_group(
-            self,
-            "Logs",
-            name=log_group_name(prefix, name),
-            retention=retention,
-            encryption_key=key,
-            removal_policy=removal,
-        )
-
     def _security_group(self, vpc: ec2.IVpc, ipv6: bool, description: str) -> ec2.SecurityGroup:
-        self._allow_interfaces()
-        group = ec2.SecurityGroup(
-            self, "Group", vpc=vpc, description=description, allow_all_outbound=False
-        )
-        group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), "AWS")
-        if ipv6:
-            group.add_egress_rule(ec2.Peer.any_ipv6(), ec2.Port.tcp(443), "AWS by IPv6")
-        return group
-
-    def _allow_interfaces(self) -> None:
-        """Lambda puts the function into the VPC by its role; the function's own code may not."""
-        stack = cdk.Stack.of(self)
-        anything = stack.format_arn(service="ec2", resource="*", resource_name="*")
-        self.allow(SEEING_INTERFACES, "*")
-        self.allow(CHANGING_INTERFACES, anything)
-        function = stack.format_arn(
-            service="lambda",
-            resource="function",
-            resource_name=self.function_name,
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-        )
-        self.role.add_to_policy(
-            iam.PolicyStatement(
-                effect=iam.Effect.DENY,
-                actions=[*SEEING_INTERFACES, *CHANGING_INTERFACES],
-                resources=["*"],
-                conditions={"ArnEquals": {"lambda:SourceFunctionArn": function}},
-            )
-        )
-        acknowledge_wildcard(
-            self.role, "*", f"{', '.join(SEEING_INTERFACES)} know no resources; both only read."
-        )
-        acknowledge_wildcard(
-            self.role,
-            anything,
-            "Lambda makes network interfaces whose ids nobody knows before, and checks the role "
-            "for all of them; the function's own code is denied the same actions.",
-        )
+        allow_interfaces(self.role, self.function_name)
+        acknowledge_wildcard(self.role, "*", DESCRIBED)
+        return function_group(self, vpc, description, whom="AWS", ipv6=ipv6)
 
     def _acknowledge(self, outside_vpc: bool, waited_for: bool, unreserved: bool) -> None:
         acknowledge(
@@ -225,9 +162,7 @@ class KitFunction(Construct):
                 "from the account's other functions.",
             ),
         }
-        for rule, (found, reason) in reasons.items():
-            if found:
-                acknowledge_rule(self.function, rule, reason)
+        acknowledge_rules(self.function, reasons)
 
 
 def placement(vpc: ec2.IVpc | None, chosen: ec2.SubnetSelection | None) -> list[Rule]:
@@ -242,7 +177,8 @@ def placement(vpc: ec2.IVpc | None, chosen: ec2.SubnetSelection | None) -> list[
     ]
 
 
-def _sizes(seconds: float, memory_mib: int) -> list[Rule]:
+def size_rules(seconds: float, memory_mib: int) -> list[Rule]:
+    """How long a function may run, and how much memory it may have."""
     return [
         (
             outside(seconds, 1, LONGEST_SECONDS),

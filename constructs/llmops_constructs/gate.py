@@ -2,7 +2,7 @@
 
 Inside a VPC, which the golden set needs, it reaches AWS by the way its subnets have: a NAT gateway,
 or endpoints for S3, ECS, CloudWatch (`monitoring`) and Secrets Manager, as `Network` makes them
-when it has no NAT gateway. What Lambda itself needs there is in `functions`.
+when it has no NAT gateway. What Lambda itself needs there is in `interfaces`.
 """
 
 from __future__ import annotations

@@ -1,12 +1,27 @@
-"""What Lambda needs to put a function into a VPC: network interfaces, made with its role."""
+"""What a function in a VPC needs: network interfaces, made with its role, and a security group.
+
+What Lambda needs of the role, and the deny statement, are those of the Lambda developer guide,
+"Giving Lambda functions access to resources in an Amazon VPC": Lambda makes the interfaces with the
+function's role, so the function's own code could as well unless it is denied.
+"""
 
 from __future__ import annotations
 
 import aws_cdk as cdk
+from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from constructs import Construct
 
 from llmops_constructs._findings import acknowledge_wildcard
-from llmops_constructs.functions import CHANGING_INTERFACES, SEEING_INTERFACES
+
+SEEING_INTERFACES = ("ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets")
+CHANGING_INTERFACES = (
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+)
+"""What Lambda does with the role of a function in a VPC, and the function itself must not."""
 
 DESCRIBED = f"{', '.join(SEEING_INTERFACES)} know no resources; both only read."
 
@@ -40,3 +55,16 @@ def allow_interfaces(role: iam.Role, function_name: str) -> None:
         "Lambda makes network interfaces whose ids nobody knows before, and checks the role for "
         "all of them; the function's own code is denied the same actions.",
     )
+
+
+def function_group(
+    scope: Construct, vpc: ec2.IVpc, description: str, *, whom: str, ipv6: bool
+) -> ec2.SecurityGroup:
+    """The security group of a function: HTTPS out to `whom`, by IPv6 too if asked; nothing in."""
+    group = ec2.SecurityGroup(
+        scope, "Group", vpc=vpc, description=description, allow_all_outbound=False
+    )
+    group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(443), whom)
+    if ipv6:
+        group.add_egress_rule(ec2.Peer.any_ipv6(), ec2.Port.tcp(443), f"{whom} by IPv6")
+    return group

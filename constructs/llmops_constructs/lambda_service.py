@@ -25,20 +25,20 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct, IDependable
 
-from llmops_constructs._findings import acknowledge, acknowledge_rule, acknowledge_wildcard
-from llmops_constructs._lambda_rules import container_rules, jobs_rules, size_rules, vpc_rules
-from llmops_constructs._logs import log_group
+from llmops_constructs._findings import acknowledge, acknowledge_rules, acknowledge_wildcard
+from llmops_constructs._lambda_rules import Containers, Place, jobs_rules
+from llmops_constructs._logs import Kept, own_log
 from llmops_constructs._validation import check
 from llmops_constructs.credentials import Credentials
 from llmops_constructs.database import PostgresDatabase
 from llmops_constructs.domain import Domain
 from llmops_constructs.fargate import let_through, reach_database
-from llmops_constructs.functions import DUAL_STACK, placement
+from llmops_constructs.functions import DUAL_STACK
 from llmops_constructs.http_api import FunctionApi
-from llmops_constructs.interfaces import DESCRIBED, allow_interfaces
+from llmops_constructs.interfaces import DESCRIBED, allow_interfaces, function_group
 from llmops_constructs.jobs_queue import JobsQueue
 from llmops_constructs.keys import allow_key
-from llmops_constructs.names import log_group_name, resource_name
+from llmops_constructs.names import resource_name
 from llmops_constructs.roles import allow_objects
 from llmops_constructs.secret_variables import SecretVariable, allow_secrets, places
 from llmops_constructs.waf import WebAcl
@@ -142,50 +142,35 @@ class LambdaLlmService(Construct):
     ) -> None:
         super().__init__(scope, id)
         self._credentials = Credentials(
-            database=database,
-            database_secret=database_secret,
-            live=database is not None,
-            token_secret=token_secret,
+            database, database_secret, live=database is not None, token_secret=token_secret
         )
         seconds = int(timeout.to_seconds()) if timeout else 60
+        containers = Containers(memory_mib, seconds, keep_warm_minutes, provisioned, concurrency)
+        place = Place(vpc, vpc_subnets, ipv6)
         check(
             self,
             [
-                *placement(vpc, vpc_subnets),
+                *place.rules(database),
                 *self._credentials.rules(),
-                *size_rules(seconds, memory_mib, keep_warm_minutes),
-                *container_rules(provisioned, concurrency),
+                *containers.rules(),
                 *jobs_rules(jobs, database, seconds),
-                *vpc_rules(vpc, ipv6=ipv6, database=database),
                 (release == "", "release is empty: leave it out, or name one."),
             ],
         )
-        self.log_group = log_group(
-            self,
-            "Logs",
-            name=log_group_name(prefix, "service"),
-            retention=log_retention,
-            encryption_key=encryption_key,
-            removal_policy=removal_policy,
-        )
+        kept = Kept(log_retention, encryption_key, removal_policy)
+        self.log_group = own_log(self, prefix, "service", kept)
         self.function_name = resource_name(prefix, "service")
         self.role = self._role(vpc is not None, secrets or {}, jobs)
         self.security_group = self._security_group(vpc, ipv6) if vpc else None
+        variables = {**self._variables(ipv6, secrets or {}, jobs), **(environment or {})}
         self.function = self._make(
+            place,
+            containers,
             code=code,
             handler=handler,
             architecture=architecture or lambda_.Architecture.ARM_64,
-            timeout=cdk.Duration.seconds(seconds),
-            memory_size=memory_mib,
-            vpc=vpc,
-            vpc_subnets=vpc_subnets,
-            ipv6_allowed_for_dual_stack=True if ipv6 else None,
-            reserved_concurrent_executions=concurrency,
             dead_letter_queue=dead_letters,
-            environment={
-                **self._variables(ipv6, secrets or {}, jobs),
-                **(environment or {}),
-            },
+            environment=variables,
             current_version_options=_version(release),
         )
         self._acknowledge(vpc is None, dead_letters is None, concurrency is None)
@@ -234,7 +219,7 @@ class LambdaLlmService(Construct):
         """The function may be called as soon as it is there: what it needs comes first."""
         self.function.node.add_dependency(*ways)
 
-    def _make(self, **asked: Any) -> lambda_.Function:
+    def _make(self, place: Place, containers: Containers, **asked: Any) -> lambda_.Function:
         group = self.security_group
         return lambda_.Function(
             self,
@@ -243,9 +228,15 @@ class LambdaLlmService(Construct):
             function_name=self.function_name,
             description="The service: answers requests of its HTTP API",
             runtime=lambda_.Runtime.PYTHON_3_13,
+            timeout=cdk.Duration.seconds(containers.seconds),
+            memory_size=containers.memory_mib,
+            reserved_concurrent_executions=containers.concurrency,
             role=self.role,
             log_group=self.log_group,
             tracing=lambda_.Tracing.ACTIVE,
+            vpc=place.vpc,
+            vpc_subnets=place.vpc_subnets,
+            ipv6_allowed_for_dual_stack=True if place.ipv6 else None,
             security_groups=[group] if group else None,
         )
 
@@ -283,18 +274,8 @@ class LambdaLlmService(Construct):
         return role
 
     def _security_group(self, vpc: ec2.IVpc, ipv6: bool) -> ec2.SecurityGroup:
-        group = ec2.SecurityGroup(
-            self,
-            "Group",
-            vpc=vpc,
-            description="The function: HTTPS and the database out",
-            allow_all_outbound=False,
-        )
-        https = ec2.Port.tcp(443)
-        group.add_egress_rule(ec2.Peer.any_ipv4(), https, "AWS and model providers")
-        if ipv6:
-            group.add_egress_rule(ec2.Peer.any_ipv6(), https, "AWS and model providers by IPv6")
-        return group
+        said = "The function: HTTPS and the database out"
+        return function_group(self, vpc, said, whom="AWS and model providers", ipv6=ipv6)
 
     def _alias(self, provisioned: int) -> lambda_.Alias:
         return lambda_.Alias(
@@ -359,9 +340,7 @@ class LambdaLlmService(Construct):
                 "taken from the account's other functions.",
             ),
         }
-        for rule, (found, reason) in reasons.items():
-            if found:
-                acknowledge_rule(self.function, rule, reason)
+        acknowledge_rules(self.function, reasons)
 
 
 def _version(release: str | None) -> lambda_.VersionOptions:

@@ -27,6 +27,18 @@ RELEASE = ("service", "environment", "release")
 """The dimensions of every metric the service writes; some have one more."""
 
 
+def error_percent_of(
+    errors: cloudwatch.IMetric, requests: cloudwatch.IMetric
+) -> cloudwatch.MathExpression:
+    """How many of 100 answers have a status 5xx; a minute without errors has 0."""
+    return cloudwatch.MathExpression(
+        expression="100*(FILL(e5xx,0)/requests)",
+        label="answers with status 5xx, %",
+        period=MINUTE,
+        using_metrics={"e5xx": errors, "requests": requests},
+    )
+
+
 @dataclass(frozen=True)
 class Balancer:
     """What a load balancer measures, minute by minute."""
@@ -51,14 +63,8 @@ class Balancer:
     @property
     def error_percent(self) -> cloudwatch.MathExpression:
         """How many of 100 answers of the targets have a status 5xx."""
-        return cloudwatch.MathExpression(
-            expression="100*(FILL(e5xx,0)/requests)",
-            label="answers with status 5xx, %",
-            period=MINUTE,
-            using_metrics={
-                "e5xx": self.metric("HTTPCode_Target_5XX_Count", "Sum"),
-                "requests": self.metric("RequestCount", "Sum"),
-            },
+        return error_percent_of(
+            self.metric("HTTPCode_Target_5XX_Count", "Sum"), self.metric("RequestCount", "Sum")
         )
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct, IDependable
 
 from llmops_constructs._findings import acknowledge_wildcard, objects_finding
+from llmops_constructs.keys import allow_key
 from llmops_constructs.rollout import LambdaHook
 from llmops_constructs.routing import Routing
 
@@ -50,14 +52,17 @@ def policy_of(role: iam.Role) -> IDependable:
     return role.node.find_child("DefaultPolicy")
 
 
-def execution_role(scope: Construct, *repositories: ecr.IRepository | None) -> iam.Role:
-    """Pulls the images; the log group and the secrets add their own grants."""
+def execution_role(
+    scope: Construct, *repositories: ecr.IRepository | None, encryption_key: kms.IKey | None
+) -> iam.Role:
+    """Pulls the images, decrypts secrets; the log group and the secrets add their own grants."""
     role = task_role(scope, "ExecutionRole", "Pulls the image, reads the secrets, opens the log")
     known = [repository for repository in repositories if repository]
     for repository in known:
         repository.grant_pull(role)
     if known:
         acknowledge_wildcard(role, "*", "ecr:GetAuthorizationToken knows no resources.")
+    allow_key(role, encryption_key, "secretsmanager")
     return role
 
 

@@ -76,20 +76,23 @@ class LambdaHook:
         return hook
 
 
-def accept(
-    scope: Construct,
-    *,
-    canary: Canary | None,
-    routing: Routing | None,
-    circuit_breaker: ecs.DeploymentCircuitBreaker | None,
-    alarms: int,
-    hook: LambdaHook | None,
-    more: Sequence[Rule] = (),
-) -> tuple[Canary, Routing]:
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for of a service's rollouts; `alarms` is how many watch them."""
+
+    canary: Canary | None
+    routing: Routing | None
+    circuit_breaker: ecs.DeploymentCircuitBreaker | None
+    alarms: int
+    hook: LambdaHook | None
+
+
+def accept(scope: Construct, asked: Asked, more: Sequence[Rule] = ()) -> tuple[Canary, Routing]:
     """The canary and the routing, once everything between the parts of a rollout holds, and `more`.
 
     Raises InvalidConstruct with every mistake.
     """
+    canary, routing = asked.canary, asked.routing
     broken: list[Rule] = [
         (canary is None, "CANARY needs its settings: give canary=Canary(...)."),
         (routing is None, "CANARY needs a load balancer to move traffic: give routing."),
@@ -99,14 +102,14 @@ def accept(
             "give routing.alternate_target_group_arn.",
         ),
         (
-            circuit_breaker is not None,
+            asked.circuit_breaker is not None,
             "The circuit breaker belongs to ROLLING; with CANARY the alarms and the hook roll "
             "back: drop circuit_breaker.",
         ),
-        (alarms == 0, "CANARY without alarms rolls back on nothing: give alarms."),
+        (asked.alarms == 0, "CANARY without alarms rolls back on nothing: give alarms."),
     ]
     ranges = _ranges(canary) if canary else []
-    stages = _stages(hook) if hook else []
+    stages = _stages(asked.hook) if asked.hook else []
     check(scope, [*broken, *ranges, *stages, *more])
     if canary is None or routing is None:
         raise InvalidConstruct(scope.node.path, ["canary and routing are needed."])

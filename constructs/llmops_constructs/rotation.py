@@ -20,6 +20,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
+from llmops_constructs._findings import acknowledge_unscheduled
 from llmops_constructs._validation import Rule, check, outside
 from llmops_constructs.credentials import allow_secret
 from llmops_constructs.database import PORT, PostgresDatabase
@@ -31,6 +32,10 @@ MOST_DAYS = 1000
 """RotationRules.AutomaticallyAfterDays of Secrets Manager's API."""
 TIMEOUT = cdk.Duration.seconds(60)
 PASSWORD_LENGTH = 48
+ELSEWHERE = (
+    "Another stack has its schedule, which cdk-nag looks for in the secret's own stack only: code "
+    "that changes stays out of the stack that keeps the secret."
+)
 
 ROTATES = (
     "secretsmanager:DescribeSecret",
@@ -119,6 +124,8 @@ class TokenRotation(Construct):
         for secret in (tokens, *given.values()):
             _allow_rotating(kit, secret)
         self.schedule = _schedule(self, tokens, kit, days=days, at_once=rotate_at_once)
+        if cdk.Stack.of(tokens) is not cdk.Stack.of(self):
+            acknowledge_unscheduled(tokens, ELSEWHERE)
 
     @property
     def failures(self) -> cloudwatch.Metric:
@@ -195,11 +202,12 @@ class DatabaseUserRotation(Construct):
         super().__init__(scope, id)
         check(self, [*placement(vpc, vpc_subnets), _days(days), *_users(user, iam_user)])
         self.secret = existing_secret or self._secret(user, encryption_key, removal_policy)
-        given = {
+        asked = {
             "DATABASE_CA_BUNDLE": authorities,
             "DATABASE_IAM_USER": iam_user,
             "ADOPT_TABLES": "true" if adopt_tables else None,
         }
+        given = {name: value for name, value in asked.items() if value is not None}
         kit = KitFunction(
             self,
             "Rotate",
@@ -208,13 +216,7 @@ class DatabaseUserRotation(Construct):
             code=code,
             handler=handler,
             description="Gives the next user of the database its password, for Secrets Manager",
-            environment={
-                "MASTER_SECRET_ARN": database.secret.secret_arn,
-                "DATABASE_HOST": database.host,
-                "DATABASE_PORT": database.port,
-                "DATABASE_NAME": database.database_name,
-                **{name: value for name, value in given.items() if value is not None},
-            },
+            environment={**_master(database), **given},
             timeout=TIMEOUT,
             vpc=vpc,
             vpc_subnets=vpc_subnets,
@@ -272,6 +274,16 @@ class DatabaseUserRotation(Construct):
             to_port=PORT,
             description="The rotation of the user",
         )
+
+
+def _master(database: PostgresDatabase) -> dict[str, str]:
+    """How the function finds the database, and who it is there."""
+    return {
+        "MASTER_SECRET_ARN": database.secret.secret_arn,
+        "DATABASE_HOST": database.host,
+        "DATABASE_PORT": database.port,
+        "DATABASE_NAME": database.database_name,
+    }
 
 
 def _days(days: int) -> Rule:

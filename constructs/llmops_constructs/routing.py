@@ -1,9 +1,4 @@
-"""The way requests take to the two revisions of a service.
-
-Access logs: the CDK's `log_access_logs` would write three statements into the policy of the bucket,
-which is another stack's, and none of them is needed where the policy of `AccessLogs` lets every
-load balancer of the account in. So the attributes are set here and the bucket is left alone.
-"""
+"""The way requests take to the two revisions of a service."""
 
 from __future__ import annotations
 
@@ -16,9 +11,17 @@ from aws_cdk import aws_elasticloadbalancingv2 as elbv2
 from aws_cdk import aws_s3 as s3
 from constructs import Construct, IDependable
 
-from llmops_constructs._findings import acknowledge, acknowledge_rule
+from llmops_constructs._balancer import (
+    balancer_of,
+    certificate_of,
+    healthy_at,
+    listener_of,
+    log_requests,
+    place_at_the_edge,
+    redirect_to_tls,
+)
+from llmops_constructs._findings import acknowledge
 from llmops_constructs._validation import Rule, check, outside
-from llmops_constructs.access_logs import BALANCER_PREFIX
 from llmops_constructs.domain import Domain
 from llmops_constructs.network import acknowledge_references, addresses_of
 from llmops_constructs.waf import WebAcl
@@ -111,7 +114,7 @@ class LlmRouting(Construct):
         super().__init__(scope, id)
         self.internet_facing = internet_facing
         self._domain = domain
-        self._certificate = certificate or (domain and _certificate_of(domain))
+        self._certificate = certificate or (certificate_of(domain) if domain else None)
         self.listener_port = listener_port or (443 if self._certificate else 80)
         self.test_listener_port = test_listener_port
         self._redirects = redirect_http and bool(self._certificate) and not self._taken
@@ -124,15 +127,13 @@ class LlmRouting(Construct):
         )
         self.security_group = self._security_group(vpc, container_port)
         self._let_in(addresses_of(vpc), internet_facing, clients, test_clients)
-        self.load_balancer = elbv2.ApplicationLoadBalancer(
+        self.load_balancer = balancer_of(
             self,
-            "LoadBalancer",
-            vpc=vpc,
-            vpc_subnets=vpc_subnets,
+            vpc,
+            vpc_subnets,
+            self.security_group,
             internet_facing=internet_facing,
-            security_group=self.security_group,
-            drop_invalid_header_fields=True,
-            idle_timeout=cdk.Duration.seconds(idle_seconds),
+            idle_seconds=idle_seconds,
             deletion_protection=deletion_protection,
         )
         drain = cdk.Duration.seconds(deregistration_seconds)
@@ -140,9 +141,11 @@ class LlmRouting(Construct):
         self.green = self._target_group("Green", vpc, container_port, health_check_path, drain)
         self.production_rule = self._rule("Production", self.listener_port)
         self.test_rule = self._rule("Test", test_listener_port)
-        self._redirect()
+        if self._redirects:
+            balancer, port = self.load_balancer, self.listener_port
+            redirect_to_tls(self, "RedirectListener", balancer, REDIRECT_PORT, to=port)
         self._log_access(access_log_bucket)
-        self._place_at_the_edge(domain, web_acl)
+        place_at_the_edge(self, self.load_balancer, domain, web_acl)
 
     @property
     def _taken(self) -> bool:
@@ -226,49 +229,15 @@ class LlmRouting(Construct):
                 "internet_facing asks for it: users come from anywhere, over TLS.",
             )
 
-    def _place_at_the_edge(self, domain: Domain | None, web_acl: WebAcl | None) -> None:
-        if domain:
-            domain.add_alias(self.load_balancer)
-        if web_acl:
-            web_acl.attach(self.load_balancer.load_balancer_arn, scope=self)
-
     def _log_access(self, bucket: s3.IBucket | None) -> None:
-        if bucket is None:
-            acknowledge(
-                self.load_balancer,
-                "AwsSolutions-ELB2",
-                "The service writes one structured line per request with its id, status and "
-                "duration; access logs of the load balancer would only repeat it.",
-            )
+        if bucket:
+            log_requests(self.load_balancer, bucket)
             return
-        for name, value in (
-            ("enabled", "true"),
-            ("bucket", bucket.bucket_name),
-            ("prefix", BALANCER_PREFIX),
-        ):
-            self.load_balancer.set_attribute(f"access_logs.s3.{name}", value)
-        if bucket.policy:
-            self.load_balancer.node.add_dependency(bucket.policy)
-
-    def _redirect(self) -> None:
-        """Nothing travels in the clear but the request that is sent away."""
-        if not self._redirects:
-            return
-        listener = elbv2.ApplicationListener(
-            self,
-            "RedirectListener",
-            load_balancer=self.load_balancer,
-            port=REDIRECT_PORT,
-            protocol=elbv2.ApplicationProtocol.HTTP,
-            open=False,
-            default_action=elbv2.ListenerAction.redirect(
-                protocol="HTTPS", port=str(self.listener_port), permanent=True
-            ),
-        )
-        acknowledge_rule(
-            listener,
-            "ELBv2ACMCertificateRequired",
-            "It speaks HTTP, which has no use for a certificate, and only sends clients to TLS.",
+        acknowledge(
+            self.load_balancer,
+            "AwsSolutions-ELB2",
+            "The service writes one structured line per request with its id, status and "
+            "duration; access logs of the load balancer would only repeat it.",
         )
 
     def _target_group(
@@ -282,31 +251,21 @@ class LlmRouting(Construct):
             protocol=elbv2.ApplicationProtocol.HTTP,
             target_type=elbv2.TargetType.IP,
             deregistration_delay=drain,
-            health_check=elbv2.HealthCheck(
-                path=path,
-                healthy_http_codes="200",
-                interval=cdk.Duration.seconds(10),
-                timeout=cdk.Duration.seconds(5),
-                healthy_threshold_count=2,
-                unhealthy_threshold_count=3,
-            ),
+            health_check=healthy_at(path, seconds=10),
         )
 
     def _rule(self, id: str, port: int) -> elbv2.ApplicationListenerRule:
         """A listener whose every request goes by one rule; it starts with blue at 100 %."""
-        tls = self._certificate is not None
-        listener = elbv2.ApplicationListener(
+        nowhere = elbv2.ListenerAction.fixed_response(
+            503, content_type="text/plain", message_body="no rule matched"
+        )
+        listener = listener_of(
             self,
             f"{id}Listener",
-            load_balancer=self.load_balancer,
-            port=port,
-            protocol=elbv2.ApplicationProtocol.HTTPS if tls else elbv2.ApplicationProtocol.HTTP,
-            certificates=[self._certificate] if self._certificate else None,
-            ssl_policy=elbv2.SslPolicy.RECOMMENDED_TLS if tls else None,
-            open=False,
-            default_action=elbv2.ListenerAction.fixed_response(
-                503, content_type="text/plain", message_body="no rule matched"
-            ),
+            self.load_balancer,
+            port,
+            nowhere,
+            certificate=self._certificate,
         )
         return elbv2.ApplicationListenerRule(
             self,
@@ -321,10 +280,6 @@ class LlmRouting(Construct):
                 ]
             ),
         )
-
-
-def _certificate_of(domain: Domain) -> elbv2.IListenerCertificate:
-    return elbv2.ListenerCertificate.from_certificate_manager(domain.certificate)
 
 
 def _target_rules(drain: int, idle: int, path: str) -> list[Rule]:

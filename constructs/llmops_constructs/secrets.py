@@ -11,7 +11,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from llmops_constructs._findings import acknowledge, acknowledge_rule
+from llmops_constructs._findings import acknowledge_unscheduled
 from llmops_constructs._validation import check, outside
 
 CURRENT, PREVIOUS = "current", "previous"
@@ -109,7 +109,7 @@ class ServiceSecrets(Construct):
             removal_policy=self._removal,
         )
         if not rotated:
-            _unscheduled(
+            acknowledge_unscheduled(
                 tokens,
                 "A token is changed together with the clients that use it, by an operator; a "
                 "timer would lock them out. The previous token stays valid until it is cleared.",
@@ -127,14 +127,9 @@ class ServiceSecrets(Construct):
             ),
             removal_policy=self._removal,
         )
-        _unscheduled(
+        acknowledge_unscheduled(
             secret,
             "Only a person can have this key issued, in the provider's console: an operator "
             "rotates it with a command that tests it first.",
         )
         return secret
-
-
-def _unscheduled(secret: secretsmanager.Secret, reason: str) -> None:
-    acknowledge(secret, "AwsSolutions-SMG4", reason)
-    acknowledge_rule(secret, "SecretsManagerRotationEnabled", reason)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -18,20 +17,21 @@ from constructs import Construct, IDependable
 
 from llmops_constructs import rollout
 from llmops_constructs._findings import acknowledge
-from llmops_constructs._logs import log_group
+from llmops_constructs._logs import Kept, own_log
 from llmops_constructs.credentials import Credentials
 from llmops_constructs.database import PostgresDatabase
 from llmops_constructs.fargate import (
+    Size,
+    Tasks,
     add_container,
     cluster_of,
     group_of,
     let_in,
     let_through,
     reach_database,
+    service_of,
     task_of,
 )
-from llmops_constructs.keys import allow_key
-from llmops_constructs.names import log_group_name
 from llmops_constructs.roles import (
     allow_objects,
     execution_role,
@@ -151,64 +151,38 @@ class FargateLlmService(Construct):
     ) -> None:
         super().__init__(scope, id)
         self._credentials = Credentials(
-            database=database,
-            database_secret=database_secret,
-            live=live_credentials,
-            token_secret=token_secret,
+            database, database_secret, live=live_credentials, token_secret=token_secret
         )
-        accepted, routing = rollout.accept(
-            self,
-            canary=canary,
-            routing=routing,
-            circuit_breaker=circuit_breaker,
-            alarms=len(alarms),
-            hook=hook,
-            more=[
-                *self._credentials.rules(),
-                *collector_rules(collector_image, memory_mib),
-                *scaling_rules(scaling),
-                *spot_rules(spot, least_base=1),
-            ],
-        )
+        own = [
+            *self._credentials.rules(),
+            *collector_rules(collector_image, memory_mib),
+            *scaling_rules(scaling),
+            *spot_rules(spot, least_base=1),
+        ]
+        asked = rollout.Asked(canary, routing, circuit_breaker, len(alarms), hook)
+        accepted, routing = rollout.accept(self, asked, own)
         self.container_name, self._port = CONTAINER, container_port
-        self.log_group = log_group(
-            self,
-            "Logs",
-            name=log_group_name(prefix, "service"),
-            retention=log_retention,
-            encryption_key=encryption_key,
-            removal_policy=removal_policy,
-        )
+        kept = Kept(log_retention, encryption_key, removal_policy)
+        self.log_group = own_log(self, prefix, "service", kept)
         self.task_role = task_role(self, "TaskRole", "What the service itself may do")
-        self.execution_role = execution_role(self, repository, collector_repository)
-        allow_key(self.execution_role, encryption_key, "secretsmanager")
+        self.execution_role = execution_role(
+            self, repository, collector_repository, encryption_key=encryption_key
+        )
         self.task_definition = task_of(
             self,
             prefix,
-            cpu=cpu,
-            memory_mib=memory_mib,
-            architecture=cpu_architecture,
+            Size(cpu, memory_mib, cpu_architecture),
             execution_role=self.execution_role,
             task_role=self.task_role,
         )
         self._add_containers(image_uri, environment or {}, secrets or {}, collector_image)
         self.cluster = cluster_of(self, prefix, vpc, existing_cluster)
         self.security_group = group_of(
-            self,
-            vpc,
-            "The tasks: requests from the load balancer in, HTTPS and the database out",
+            self, vpc, "The tasks: requests from the load balancer in, HTTPS and the database out"
         )
-        self.service = self._service(
-            service_name,
-            _Tasks(vpc_subnets, assign_public_ip, spot, None if scaling else desired_count),
-            accepted,
-            alarms,
-        )
-        self._after(
-            policy_of(self.execution_role),
-            self._let_in(routing.security_group_id),
-            *reach_database(self, self.security_group, database),
-        )
+        tasks = Tasks(vpc_subnets, assign_public_ip, spot, None if scaling else desired_count)
+        self.service = self._service(service_name, tasks, accepted, alarms)
+        self._open(routing, database)
         self._attach(routing)
         if hook:
             self._ask(hook)
@@ -253,27 +227,19 @@ class FargateLlmService(Construct):
     def _service(
         self,
         name: str,
-        tasks: _Tasks,
+        tasks: Tasks,
         canary: Canary,
         alarms: Sequence[cloudwatch.IAlarm],
     ) -> ecs.FargateService:
-        service = ecs.FargateService(
+        service = service_of(
             self,
-            "Service",
-            service_name=name,
+            name,
+            tasks,
             cluster=self.cluster,
-            task_definition=self.task_definition,
+            task=self.task_definition,
+            group=self.security_group,
             task_definition_revision=ecs.TaskDefinitionRevision.LATEST,
-            desired_count=tasks.desired_count,
-            assign_public_ip=tasks.assign_public_ip,
-            vpc_subnets=tasks.vpc_subnets,
-            security_groups=[self.security_group],
-            capacity_provider_strategies=tasks.spot.strategies() if tasks.spot else None,
-            min_healthy_percent=100,
-            max_healthy_percent=200,
             health_check_grace_period=cdk.Duration.seconds(60),
-            enable_ecs_managed_tags=True,
-            propagate_tags=ecs.PropagatedTagSource.SERVICE,
             deployment_strategy=ecs.DeploymentStrategy.CANARY,
             canary_configuration=ecs.TrafficShiftConfig(
                 step_percent=canary.percent,
@@ -292,10 +258,14 @@ class FargateLlmService(Construct):
         )
         return service
 
-    def _let_in(self, source: str) -> IDependable:
-        """Opens the way in, from the load balancer."""
-        target = self.security_group.security_group_id
-        return let_in(self, "FromLoadBalancer", source=source, target=target, port=self._port)
+    def _open(self, routing: Routing, database: PostgresDatabase | None) -> None:
+        """Opens the way in, from the load balancer, and the way to the database."""
+        source, target = routing.security_group_id, self.security_group.security_group_id
+        self._after(
+            policy_of(self.execution_role),
+            let_in(self, "FromLoadBalancer", source=source, target=target, port=self._port),
+            *reach_database(self, self.security_group, database),
+        )
 
     def _attach(self, routing: Routing) -> None:
         """Tells ECS the two target groups and the two rules."""
@@ -333,13 +303,3 @@ class FargateLlmService(Construct):
         resource = self.service.node.find_child("Service")
         assert isinstance(resource, ecs.CfnService)
         return resource
-
-
-@dataclass(frozen=True)
-class _Tasks:
-    """Where tasks run, on what, and how many; None leaves the number to another owner."""
-
-    vpc_subnets: ec2.SubnetSelection
-    assign_public_ip: bool
-    spot: SpotShare | None
-    desired_count: int | None

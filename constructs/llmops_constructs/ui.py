@@ -25,11 +25,14 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct, IDependable
 
-from llmops_constructs._logs import log_group
+from llmops_constructs._balancer import healthy_at
+from llmops_constructs._logs import Kept, own_log
 from llmops_constructs._validation import Rule, check
 from llmops_constructs.credentials import allow_secret
 from llmops_constructs.domain import Domain
 from llmops_constructs.fargate import (
+    Size,
+    Tasks,
     add_container,
     cluster_of,
     group_of,
@@ -38,9 +41,8 @@ from llmops_constructs.fargate import (
     task_of,
 )
 from llmops_constructs.front import Asked, Front, SharedListener
-from llmops_constructs.keys import allow_key
 from llmops_constructs.login import CognitoLogin, OidcLogin, login_rules
-from llmops_constructs.names import log_group_name, resource_name
+from llmops_constructs.names import resource_name
 from llmops_constructs.roles import execution_role, policy_of, task_role
 from llmops_constructs.routing import LlmRouting
 from llmops_constructs.secrets import CURRENT
@@ -155,60 +157,36 @@ class UiService(Construct):
             web_acl,
             shared_listener,
         )
-        check(
-            self,
-            [
-                *asked.rules(),
-                *login_rules(login),
-                *spot_rules(spot, least_base=1),
-                *_address_rules(service),
-            ],
-        )
-        self.log_group = log_group(
-            self,
-            "Logs",
-            name=log_group_name(prefix, "ui"),
-            retention=log_retention,
-            encryption_key=encryption_key,
-            removal_policy=removal_policy,
-        )
+        own = [*spot_rules(spot, least_base=1), *_address_rules(service)]
+        check(self, [*asked.rules(), *login_rules(login), *own])
+        kept = Kept(log_retention, encryption_key, removal_policy)
+        self.log_group = own_log(self, prefix, "ui", kept)
         name = resource_name(prefix, "ui")
-        self.execution_role = execution_role(self, repository)
-        allow_key(self.execution_role, encryption_key, "secretsmanager")
+        self.execution_role = execution_role(self, repository, encryption_key=encryption_key)
         self.task_role = task_role(self, "TaskRole", "What the page itself may do: read its token")
         self.task_definition = task_of(
             self,
             name,
-            cpu=cpu,
-            memory_mib=memory_mib,
-            architecture=cpu_architecture,
+            Size(cpu, memory_mib, cpu_architecture),
             execution_role=self.execution_role,
             task_role=self.task_role,
         )
+        followed = self._follow(token_secret) if token_field == CURRENT else {}
         token = ecs.Secret.from_secrets_manager(token_secret, token_field)
-        followed: dict[str, str] = {}
-        if token_field == CURRENT:
-            allow_secret(self.task_role, token_secret)
-            followed = {"SERVICE_TOKEN_SECRET": token_secret.secret_arn}
         self._add_container(image_uri, service, token, {**followed, **(environment or {})})
         self.cluster = cluster_of(self, name, vpc, existing_cluster)
         self.security_group = group_of(self, vpc, "The page: HTTPS and the service out")
-        self.service = rolling_service(
-            self,
-            name=name,
-            cluster=self.cluster,
-            task=self.task_definition,
-            group=self.security_group,
-            vpc_subnets=vpc_subnets,
-            assign_public_ip=assign_public_ip,
-            spot=spot,
-            desired_count=desired_count,
-            grace=cdk.Duration.seconds(60),
-        )
+        tasks = Tasks(vpc_subnets, assign_public_ip, spot, desired_count)
+        self.service = self._service(name, tasks)
         self.service.node.add_dependency(policy_of(self.execution_role), *self._reach(service))
         self.target_group = self._targets(vpc)
         self.front = self._front(vpc, vpc_subnets, asked, deletion_protection)
         self.url = self.front.url if self.front else f"https://{asked.host}"
+
+    def _follow(self, token_secret: secretsmanager.ISecret) -> dict[str, str]:
+        """Lets the page read its token anew; the variable that tells it where."""
+        allow_secret(self.task_role, token_secret)
+        return {"SERVICE_TOKEN_SECRET": token_secret.secret_arn}
 
     def _add_container(
         self,
@@ -238,6 +216,17 @@ class UiService(Construct):
             ecs.MountPoint(container_path=SCRATCH, source_volume="scratch", read_only=False)
         )
 
+    def _service(self, name: str, tasks: Tasks) -> ecs.FargateService:
+        return rolling_service(
+            self,
+            name,
+            tasks,
+            cluster=self.cluster,
+            task=self.task_definition,
+            group=self.security_group,
+            health_check_grace_period=cdk.Duration.seconds(60),
+        )
+
     def _reach(self, service: LlmRouting | str) -> list[IDependable]:
         """The way to a service of this app; to any other, HTTPS is open anyway."""
         if isinstance(service, str):
@@ -263,14 +252,7 @@ class UiService(Construct):
             ],
             deregistration_delay=cdk.Duration.seconds(30),
             stickiness_cookie_duration=cdk.Duration.days(1),
-            health_check=elbv2.HealthCheck(
-                path=HEALTH_PATH,
-                healthy_http_codes="200",
-                interval=cdk.Duration.seconds(15),
-                timeout=cdk.Duration.seconds(5),
-                healthy_threshold_count=2,
-                unhealthy_threshold_count=3,
-            ),
+            health_check=healthy_at(HEALTH_PATH, seconds=15),
         )
 
     def _front(

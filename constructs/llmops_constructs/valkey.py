@@ -22,8 +22,8 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from llmops_constructs._findings import acknowledge, acknowledge_rule
-from llmops_constructs._validation import check, outside
+from llmops_constructs._findings import acknowledge_unscheduled
+from llmops_constructs._validation import Rule, check, outside
 from llmops_constructs.names import resource_name
 
 USER = "service"
@@ -94,24 +94,12 @@ class ValkeyCache(Construct):
         check(
             self,
             [
-                (
-                    re.fullmatch(r"(?=.{1,40}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", self.name) is None,
-                    f"'{self.name}' must be at most 40 lower case letters, digits and hyphens.",
-                ),
+                *_limit_rules(self.name, max_gib, max_ecpu, snapshot_days),
                 (
                     not new and None in existing,
                     "existing_url_secret and existing_security_group belong together.",
                 ),
                 (new and None in (vpc, vpc_subnets), "A new cache needs vpc and vpc_subnets."),
-                (outside(max_gib, 1, 5000), f"max_gib is {max_gib}; AWS allows 1 to 5000."),
-                (
-                    outside(max_ecpu, 1000, 15_000_000),
-                    f"max_ecpu is {max_ecpu}; AWS allows 1000 to 15000000.",
-                ),
-                (
-                    outside(snapshot_days, 0, 35),
-                    f"snapshot_days is {snapshot_days}; AWS allows 0 to 35.",
-                ),
             ],
         )
         if existing_url_secret and existing_security_group:
@@ -210,13 +198,27 @@ class ValkeyCache(Construct):
             removal_policy=self._removal,
             **asked,
         )
-        reason = (
+        acknowledge_unscheduled(
+            secret,
             "The cache's user is renewed with its stack: CloudFormation sets user, address and "
-            "password together, and the cache is out of reach but for one security group."
+            "password together, and the cache is out of reach but for one security group.",
         )
-        acknowledge(secret, "AwsSolutions-SMG4", reason)
-        acknowledge_rule(secret, "SecretsManagerRotationEnabled", reason)
         return secret
+
+
+def _limit_rules(name: str, max_gib: int, max_ecpu: int, snapshot_days: int) -> list[Rule]:
+    return [
+        (
+            re.fullmatch(r"(?=.{1,40}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", name) is None,
+            f"'{name}' must be at most 40 lower case letters, digits and hyphens.",
+        ),
+        (outside(max_gib, 1, 5000), f"max_gib is {max_gib}; AWS allows 1 to 5000."),
+        (
+            outside(max_ecpu, 1000, 15_000_000),
+            f"max_ecpu is {max_ecpu}; AWS allows 1000 to 15000000.",
+        ),
+        (outside(snapshot_days, 0, 35), f"snapshot_days is {snapshot_days}; AWS allows 0 to 35."),
+    ]
 
 
 def _reference(secret: secretsmanager.Secret, field: str) -> str:

@@ -22,12 +22,14 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from llmops_constructs._logs import log_group
+from llmops_constructs._logs import Kept, own_log
 from llmops_constructs._validation import Rule, check
 from llmops_constructs.backlog import Backlog, WorkerScaling, scale_by_age, worker_rules
 from llmops_constructs.credentials import Credentials
 from llmops_constructs.database import PostgresDatabase
 from llmops_constructs.fargate import (
+    Size,
+    Tasks,
     add_container,
     cluster_of,
     group_of,
@@ -37,8 +39,7 @@ from llmops_constructs.fargate import (
     task_of,
 )
 from llmops_constructs.jobs_queue import JobsQueue
-from llmops_constructs.keys import allow_key
-from llmops_constructs.names import log_group_name, resource_name
+from llmops_constructs.names import resource_name
 from llmops_constructs.roles import allow_objects, execution_role, policy_of, task_role
 from llmops_constructs.spot import ALL_SPOT, SpotShare, spot_rules
 
@@ -132,10 +133,7 @@ class WorkerService(Construct):
     ) -> None:
         super().__init__(scope, id)
         self._credentials = Credentials(
-            database=database,
-            database_secret=database_secret,
-            live=live_credentials,
-            token_secret=token_secret,
+            database, database_secret, live=live_credentials, token_secret=token_secret
         )
         self._each = concurrency
         check(self, [*self._rules(), *worker_rules(scaling), *spot_rules(spot, least_base=0)])
@@ -150,53 +148,27 @@ class WorkerService(Construct):
             removal_policy=removal_policy,
         )
         self.queue, self.dead_letters = self._jobs.queue, self._jobs.dead_letters
-        self.log_group = log_group(
-            self,
-            "Logs",
-            name=log_group_name(prefix, "workers"),
-            retention=log_retention,
-            encryption_key=encryption_key,
-            removal_policy=removal_policy,
-        )
+        kept = Kept(log_retention, encryption_key, removal_policy)
+        self.log_group = own_log(self, prefix, "workers", kept)
         self.task_role = task_role(self, "TaskRole", "What a worker itself may do")
-        self.execution_role = execution_role(self, repository)
-        allow_key(self.execution_role, encryption_key, "secretsmanager")
+        self.execution_role = execution_role(self, repository, encryption_key=encryption_key)
         self._jobs.allow(self.task_role, WORKING)
         self._credentials.allow(self.task_role)
         name = resource_name(prefix, "workers")
         self.task_definition = task_of(
             self,
             name,
-            cpu=cpu,
-            memory_mib=memory_mib,
-            architecture=cpu_architecture,
+            Size(cpu, memory_mib, cpu_architecture),
             execution_role=self.execution_role,
             task_role=self.task_role,
         )
         self._add_container(image_uri, environment or {}, secrets or {}, command)
         self.cluster = cluster_of(self, name, vpc, existing_cluster)
         self.security_group = group_of(self, vpc, "The workers: HTTPS and the database out")
-        self.service = rolling_service(
-            self,
-            name=name,
-            cluster=self.cluster,
-            task=self.task_definition,
-            group=self.security_group,
-            vpc_subnets=vpc_subnets,
-            assign_public_ip=assign_public_ip,
-            spot=spot,
-            desired_count=None,
-        )
-        self.service.node.add_dependency(
-            policy_of(self.execution_role),
-            *reach_database(self, self.security_group, database),
-        )
-        self.scaling = scale_by_age(
-            self,
-            prefix,
-            Backlog(queue=self.queue, service=self.service, each=concurrency),
-            scaling,
-        )
+        tasks = Tasks(vpc_subnets, assign_public_ip, spot, None)
+        self.service = self._service(name, tasks, database)
+        backlog = Backlog(queue=self.queue, service=self.service, each=concurrency)
+        self.scaling = scale_by_age(self, prefix, backlog, scaling)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -222,6 +194,21 @@ class WorkerService(Construct):
             *self._credentials.rules(),
             (self._each < 1, f"concurrency is {self._each}; it must be at least 1."),
         ]
+
+    def _service(
+        self, name: str, tasks: Tasks, database: PostgresDatabase | None
+    ) -> ecs.FargateService:
+        service = rolling_service(
+            self,
+            name,
+            tasks,
+            cluster=self.cluster,
+            task=self.task_definition,
+            group=self.security_group,
+        )
+        ways = reach_database(self, self.security_group, database)
+        service.node.add_dependency(policy_of(self.execution_role), *ways)
+        return service
 
     def _add_container(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import aws_cdk as cdk
 from constructs import Construct
 
@@ -19,7 +21,6 @@ from llmops_constructs import (
     ValkeyCache,
     VaultLock,
 )
-from llmops_constructs._findings import acknowledge, acknowledge_rule
 from llmops_runbooks.settings import Environment
 from llmops_stacks.base import EnvironmentStack
 from llmops_stacks.common import Common
@@ -54,8 +55,6 @@ class DataStack(EnvironmentStack):
             encryption_key=common.key,
             removal_policy=self.removal_policy,
         )
-        if environment.secrets.rotation_days:
-            self._rotated_elsewhere()
         self.images = ImageRepository(
             self,
             "Images",
@@ -72,12 +71,6 @@ class DataStack(EnvironmentStack):
             self._back_up()
         self._tell_deploy()
 
-    def _rotated_elsewhere(self) -> None:
-        """cdk-nag looks for the schedule of a secret in the secret's own stack only."""
-        reason = "The rotation stack has its schedule: code that changes stays out of this stack."
-        acknowledge(self.secrets.tokens, "AwsSolutions-SMG4", reason)
-        acknowledge_rule(self.secrets.tokens, "SecretsManagerRotationEnabled", reason)
-
     def _tell_deploy(self) -> None:
         """Where the first release is published to, before the service stack exists."""
         for name, value in (
@@ -89,45 +82,39 @@ class DataStack(EnvironmentStack):
 
     def _make_database(self, network: Network) -> PostgresDatabase:
         settings = self._environment.database
-        protected = settings.deletion_protection
-        removal = (
-            cdk.RemovalPolicy.DESTROY
-            if self.throw_away and not protected
-            else cdk.RemovalPolicy.SNAPSHOT
-        )
-        monitoring = MONITORING_SECONDS if settings.enhanced_monitoring else 0
-        name = self._environment.service_name.replace("-", "_")
+        shared = self._of_any_database(network)
         if settings.engine == "aurora":
             return AuroraDatabase(
                 self,
                 "Database",
-                vpc=network.vpc,
-                vpc_subnets=network.database_subnets,
-                database_name=name,
+                **shared,
                 min_acu=settings.minimum_acu,
                 max_acu=settings.maximum_acu,
-                multi_az=settings.multi_az,
                 backup_days=max(1, settings.backup_days),
-                monitoring_seconds=monitoring,
-                deletion_protection=protected,
-                encryption_key=self._common.key,
-                removal_policy=removal,
             )
         return Database(
             self,
             "Database",
-            vpc=network.vpc,
-            vpc_subnets=network.database_subnets,
-            database_name=name,
+            **shared,
             instance_class=settings.instance_class,
             allocated_gib=settings.allocated_gib,
-            multi_az=settings.multi_az,
             backup_days=settings.backup_days,
-            monitoring_seconds=monitoring,
-            deletion_protection=protected,
-            encryption_key=self._common.key,
-            removal_policy=removal,
         )
+
+    def _of_any_database(self, network: Network) -> dict[str, Any]:
+        """What an instance and a cluster are both told; a protected one leaves a snapshot."""
+        settings = self._environment.database
+        lost = self.throw_away and not settings.deletion_protection
+        return {
+            "vpc": network.vpc,
+            "vpc_subnets": network.database_subnets,
+            "database_name": self._environment.service_name.replace("-", "_"),
+            "multi_az": settings.multi_az,
+            "monitoring_seconds": MONITORING_SECONDS if settings.enhanced_monitoring else 0,
+            "deletion_protection": settings.deletion_protection,
+            "encryption_key": self._common.key,
+            "removal_policy": cdk.RemovalPolicy.DESTROY if lost else cdk.RemovalPolicy.SNAPSHOT,
+        }
 
     def _make_cache(self, network: Network) -> ValkeyCache:
         return ValkeyCache(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -94,6 +94,15 @@ def _kept(foundation: Foundation) -> dict[str, Any]:
     }
 
 
+class Told(TypedDict):
+    """What every alarm of an environment is told: how its name begins, who hears of it, and which
+    page says what to do."""
+
+    prefix: str
+    topics: AlarmTopics | None
+    runbook_url: str
+
+
 class MonitoringStack(EnvironmentStack):
     """Dashboards, saved queries, and an alarm for whatever a person should look at."""
 
@@ -106,6 +115,9 @@ class MonitoringStack(EnvironmentStack):
     ) -> None:
         super().__init__(scope, "monitoring", environment)
         self._environment, self._watched, self._topics = environment, watched, topics
+        self._told = Told(
+            prefix=environment.prefix, topics=topics, runbook_url=environment.alerts.runbooks
+        )
         self._show()
         self._watch_the_service()
         self._watch_resources()
@@ -136,82 +148,34 @@ class MonitoringStack(EnvironmentStack):
     def _watch_the_service(self) -> None:
         prefix, budget = self._environment.prefix, self._environment.monitoring.daily_llm_budget_usd
         totals = ServiceTotals(self, "Totals", prefix=prefix, log_group=self._watched.log_group)
-        for kind, name in ((ProviderAlarms, "ProviderAlarms"), (FeedbackAlarms, "FeedbackAlarms")):
-            kind(
-                self, name, prefix=prefix, totals=totals, topics=self._topics, runbook_url=self._url
-            )
+        ProviderAlarms(self, "ProviderAlarms", totals=totals, **self._told)
+        FeedbackAlarms(self, "FeedbackAlarms", totals=totals, **self._told)
         if budget:
-            SpendAlarms(
-                self,
-                "SpendAlarms",
-                prefix=prefix,
-                totals=totals,
-                daily_budget_usd=budget,
-                topics=self._topics,
-                runbook_url=self._url,
-            )
+            SpendAlarms(self, "SpendAlarms", totals=totals, daily_budget_usd=budget, **self._told)
 
     def _watch_resources(self) -> None:
-        prefix, watched = self._environment.prefix, self._watched
+        watched, told = self._watched, self._told
         if watched.api:
-            ApiAlarms(
-                self,
-                "ApiAlarms",
-                prefix=prefix,
-                api=watched.api,
-                topics=self._topics,
-                runbook_url=self._url,
-            )
-        DatabaseAlarms(
-            self,
-            "DatabaseAlarms",
-            prefix=prefix,
-            database=watched.database,
-            topics=self._topics,
-            runbook_url=self._url,
-        )
+            ApiAlarms(self, "ApiAlarms", api=watched.api, **told)
+        DatabaseAlarms(self, "DatabaseAlarms", database=watched.database, **told)
         if watched.queue:
-            QueueAlarms(
-                self,
-                "QueueAlarms",
-                prefix=prefix,
-                queue=watched.queue,
-                dead_letters=watched.dead_letters,
-                topics=self._topics,
-                runbook_url=self._url,
-            )
+            dead = watched.dead_letters
+            QueueAlarms(self, "QueueAlarms", queue=watched.queue, dead_letters=dead, **told)
         if watched.cache_name:
-            CacheAlarms(
-                self,
-                "CacheAlarms",
-                prefix=prefix,
-                cache_name=watched.cache_name,
-                topics=self._topics,
-                runbook_url=self._url,
-            )
+            CacheAlarms(self, "CacheAlarms", cache_name=watched.cache_name, **told)
 
     def _watch_functions(self) -> None:
-        prefix = self._environment.prefix
         for name, (function, log_group) in self._watched.functions.items():
             FunctionAlarms(
                 self,
                 f"{name.title()}Alarms",
-                prefix=prefix,
                 name=name,
                 function=function,
                 log_group=log_group,
-                topics=self._topics,
-                runbook_url=self._url,
+                **self._told,
             )
-        if self._watched.rotations:
-            RotationAlarms(
-                self,
-                "RotationAlarms",
-                prefix=prefix,
-                functions=self._watched.rotations,
-                topics=self._topics,
-                runbook_url=self._url,
-            )
+        if rotations := self._watched.rotations:
+            RotationAlarms(self, "RotationAlarms", functions=rotations, **self._told)
 
     def _budget(self) -> None:
         monthly = self._environment.monitoring.monthly_budget_usd
@@ -224,7 +188,3 @@ class MonitoringStack(EnvironmentStack):
                 monthly_usd=monthly,
                 tags=self.tags_of(self._environment),
             )
-
-    @property
-    def _url(self) -> str:
-        return self._environment.alerts.runbooks

@@ -6,19 +6,18 @@ from pathlib import Path
 
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from llmops_constructs import LambdaLlmService, SecretVariable
+from llmops_constructs import LambdaLlmService
 from llmops_runbooks import settings
 from llmops_runbooks.errors import SettingsError
 from llmops_runbooks.settings import Environment
 from llmops_stacks.base import EnvironmentStack
-from llmops_stacks.data import DataStack
 from llmops_stacks.foundation import Foundation
+from llmops_stacks.given import let_reach, scorer_key, secret_variables
 from llmops_stacks.parameters import ReleaseParameters
 from llmops_stacks.routing import domain_of
-from llmops_stacks.variables import CACHE_PORT, service_variables
+from llmops_stacks.variables import service_variables
 
 
 class ServerlessStack(EnvironmentStack):
@@ -40,10 +39,7 @@ class ServerlessStack(EnvironmentStack):
         code = _bundle(environment, project or settings.find().parent)
         self.release = ReleaseParameters(self)
         self.service = self._make_service(environment, below, code)
-        for keys in ("corpus/*", "bundles/*"):
-            self.service.allow_objects(below.data.artifacts.bucket, keys)
-        if below.data.cache:
-            self.service.connect_to(below.data.cache.security_group, CACHE_PORT, "Cache")
+        let_reach(self.service, below.data)
         self._tell()
 
     def _make_service(
@@ -69,7 +65,7 @@ class ServerlessStack(EnvironmentStack):
             database_secret=below.rotation.user if below.rotation else None,
             token_secret=below.data.secrets.tokens,
             environment={**service_variables(environment), **self.release.variables()},
-            secrets=self._secrets(environment, below.data),
+            secrets={**secret_variables(below.data), **scorer_key(self, environment)},
             jobs=below.data.jobs,
             keep_warm_minutes=size.keep_warm_minutes,
             provisioned=size.provisioned,
@@ -77,23 +73,6 @@ class ServerlessStack(EnvironmentStack):
             encryption_key=below.common.key,
             removal_policy=self.removal_policy,
         )
-
-    def _secrets(self, environment: Environment, data: DataStack) -> dict[str, SecretVariable]:
-        """What a container reads when it starts; tokens and the database's user it follows."""
-        found = {
-            f"{name.upper()}_API_KEY": SecretVariable(secret=secret, field="key")
-            for name, secret in data.secrets.provider_keys.items()
-        }
-        if langfuse := data.secrets.langfuse:
-            for field in ("public_key", "secret_key"):
-                found[f"LANGFUSE_{field.upper()}"] = SecretVariable(secret=langfuse, field=field)
-        if data.cache:
-            found["VALKEY_URL"] = SecretVariable(secret=data.cache.url_secret)
-        arn = environment.scoring.key_secret_arn
-        if environment.scoring.url and arn:
-            key = secretsmanager.Secret.from_secret_complete_arn(self, "ScorerKey", arn)
-            found["SCORER_KEY"] = SecretVariable(secret=key)
-        return found
 
     def _tell(self) -> None:
         """Where the service is, for whoever calls it and for whoever moves the alias."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
@@ -30,8 +29,9 @@ from llmops_stacks.base import METRIC_NAMESPACE, EnvironmentStack
 from llmops_stacks.bundle import staged
 from llmops_stacks.data import DataStack
 from llmops_stacks.foundation import Foundation
+from llmops_stacks.given import injected, let_reach, scorer_key, secret_variables
 from llmops_stacks.parameters import ReleaseParameters
-from llmops_stacks.variables import CACHE_PORT, service_variables
+from llmops_stacks.variables import service_variables
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,9 @@ class ServiceStack(EnvironmentStack):
         )
         self.gate = self._make_gate(environment, below)
         self.service = self._make_service(environment, below)
-        self._grant(below)
+        let_reach(self.service, below.data)
+        if below.data.jobs:
+            below.data.jobs.grant_send(self.service.task_role)
         self._publish(environment, below)
 
     def _make_gate(self, environment: Environment, below: Below) -> GateFunction:
@@ -118,7 +120,7 @@ class ServiceStack(EnvironmentStack):
             live_credentials=True,
             token_secret=below.data.secrets.tokens,
             environment=self._variables(environment, below.data),
-            secrets=self._secrets(environment, below),
+            secrets=injected({**secret_variables(below.data), **scorer_key(self, environment)}),
             collector_image=environment.monitoring.collector_image,
             container_port=size.container_port,
             cpu=size.cpu,
@@ -137,24 +139,6 @@ class ServiceStack(EnvironmentStack):
             **self.release.variables(),
             **(data.jobs.variables if data.jobs else {}),
         }
-
-    def _secrets(self, environment: Environment, below: Below) -> dict[str, ecs.Secret]:
-        """What ECS injects: what no rotation changes, and a judging model's key."""
-        found = secrets_of(below.data)
-        arn = environment.scoring.key_secret_arn
-        if environment.scoring.url and arn:
-            key = secretsmanager.Secret.from_secret_complete_arn(self, "ScorerKey", arn)
-            found["SCORER_KEY"] = ecs.Secret.from_secrets_manager(key)
-        return found
-
-    def _grant(self, below: Below) -> None:
-        """The service reads its corpus and its bundle, hands over jobs, and asks the cache."""
-        for keys in ("corpus/*", "bundles/*"):
-            self.service.allow_objects(below.data.artifacts.bucket, keys)
-        if below.data.jobs:
-            below.data.jobs.grant_send(self.service.task_role)
-        if below.data.cache:
-            self.service.connect_to(below.data.cache.security_group, CACHE_PORT, "Cache")
 
     def _publish(self, environment: Environment, below: Below) -> None:
         """The parameter the runbooks find everything by; a missing field fails here."""
@@ -208,21 +192,6 @@ def architecture_of(environment: Environment) -> ecs.CpuArchitecture:
     """What the tasks run on."""
     arm = environment.service.architecture == "arm64"
     return ecs.CpuArchitecture.ARM64 if arm else ecs.CpuArchitecture.X86_64
-
-
-def secrets_of(data: DataStack) -> dict[str, ecs.Secret]:
-    """Keys that only a person changes, and the cache's address with its password."""
-    inject = ecs.Secret.from_secrets_manager
-    found = {
-        f"{name.upper()}_API_KEY": inject(secret, "key")
-        for name, secret in data.secrets.provider_keys.items()
-    }
-    if data.secrets.langfuse:
-        for field in ("public_key", "secret_key"):
-            found[f"LANGFUSE_{field.upper()}"] = inject(data.secrets.langfuse, field)
-    if data.cache:
-        found["VALKEY_URL"] = inject(data.cache.url_secret)
-    return found
 
 
 def scaling_of(scaling: settings.Scaling) -> Scaling:

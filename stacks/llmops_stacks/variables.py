@@ -5,8 +5,6 @@ from __future__ import annotations
 from llmops_runbooks.settings import Environment
 from llmops_stacks.base import METRIC_NAMESPACE
 
-CACHE_PORT = 6379
-
 
 def service_variables(environment: Environment) -> dict[str, str]:
     """Its own variables, none of them secret; what is as the service has it is left out."""

@@ -7,14 +7,10 @@ from constructs import Construct
 from llmops_constructs import WorkerScaling, WorkerService
 from llmops_runbooks.settings import Environment
 from llmops_stacks.base import EnvironmentStack
+from llmops_stacks.given import injected, let_reach, secret_variables
 from llmops_stacks.parameters import ReleaseParameters
-from llmops_stacks.service import (
-    Below,
-    ServiceStack,
-    architecture_of,
-    secrets_of,
-)
-from llmops_stacks.variables import CACHE_PORT, service_variables
+from llmops_stacks.service import Below, ServiceStack, architecture_of
+from llmops_stacks.variables import service_variables
 
 
 class WorkersStack(EnvironmentStack):
@@ -45,7 +41,7 @@ class WorkersStack(EnvironmentStack):
             live_credentials=True,
             token_secret=below.data.secrets.tokens,
             environment={**service_variables(environment), **release.variables()},
-            secrets=secrets_of(below.data),
+            secrets=injected(secret_variables(below.data)),
             visibility_seconds=jobs.visibility_seconds,
             receives=jobs.receives,
             cpu=size.cpu,
@@ -54,7 +50,4 @@ class WorkersStack(EnvironmentStack):
             encryption_key=below.common.key,
             removal_policy=self.removal_policy,
         )
-        for keys in ("corpus/*", "bundles/*"):
-            self.workers.allow_objects(below.data.artifacts.bucket, keys)
-        if below.data.cache:
-            self.workers.connect_to(below.data.cache.security_group, CACHE_PORT, "Cache")
+        let_reach(self.workers, below.data)

@@ -43,6 +43,18 @@ def synthesized() -> Callable[[ExplicitStack], Template]:
 
 
 @pytest.fixture(scope="session")
+def alone(new_stack: Callable[..., ExplicitStack]) -> Callable[..., Template]:
+    """The template of what a function makes, in a stack that has nothing else."""
+
+    def template(make: Callable[[ExplicitStack], object]) -> Template:
+        stack = new_stack()
+        make(stack)
+        return Template.from_stack(stack)
+
+    return template
+
+
+@pytest.fixture(scope="session")
 def snapshot() -> Callable[[Template, str], None]:
     """Compares a template with the reviewed one of that name; assets' hashes do not count."""
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import kit_parts
 import published
 import pytest
 from aws_cdk import aws_apigatewayv2 as apigateway
@@ -72,13 +73,6 @@ ROWS = {
 Alarms = dict[str, dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """What alarms need of an Aurora cluster."""
-
-    metric_dimensions: dict[str, str]
-
-
 @dataclass
 class Watched:
     """A stack with the alarms of a whole service, once the packs have looked at it."""
@@ -106,7 +100,7 @@ def watched(new_stack: Stacks, synthesized: Synthesized) -> Watched:
     queue, dead = (_imported_queue(stack, name) for name in ("jobs", "dead"))
     QueueAlarms(stack, "Queue", queue=queue, dead_letters=dead, **told)
     CacheAlarms(stack, "Cache", cache_name="handbook", **told)
-    cluster: Any = Cluster({"DBClusterIdentifier": "handbook"})
+    cluster = kit_parts.measured()
     DatabaseAlarms(stack, "Database", database=cluster, **told)
     function = lambda_.Function.from_function_name(stack, "Function", "handbook-gate")
     FunctionAlarms(
@@ -128,14 +122,7 @@ def watched(new_stack: Stacks, synthesized: Synthesized) -> Watched:
 def ground(new_stack: Stacks) -> tuple[ExplicitStack, LlmRouting, Database]:
     stack = new_stack()
     network = Network(stack, "Network", nat_gateways=0)
-    routing = LlmRouting(
-        stack,
-        "Routing",
-        vpc=network.vpc,
-        vpc_subnets=network.service_subnets,
-        container_port=8080,
-        test_listener_port=8081,
-    )
+    routing = kit_parts.routing(stack, network)
     database = Database(
         stack,
         "Database",
@@ -154,7 +141,7 @@ def rollout(
     stack, routing, database = ground
     topics = AlarmTopics(stack, "Topics", prefix=PREFIX)
     ServiceAlarms(stack, "Alarms", prefix=PREFIX, routing=routing, database=database, topics=topics)
-    cluster: Any = Cluster({"DBClusterIdentifier": "handbook"})
+    cluster = kit_parts.measured()
     ServiceAlarms(stack, "Cluster", prefix="cluster", routing=routing, database=cluster)
     return synthesized(stack)
 

@@ -9,14 +9,14 @@ import pytest
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecs as ecs
 from aws_cdk.assertions import Template
+from kit_parts import service
 from policies import findings
+from templates import Alone
 
 from llm_service import live_tokens
 from llm_service.telemetry import settings as telemetry
 from llmops_constructs import (
-    Canary,
     ExplicitStack,
-    FargateLlmService,
     InvalidConstruct,
 )
 from llmops_constructs.keys import EncryptionKey
@@ -29,25 +29,9 @@ Snapshot = Callable[[Template, str], None]
 COLLECTOR = "public.ecr.aws/aws-observability/aws-otel-collector:v0.43.3"
 
 
-def service(stack: ExplicitStack, **changes: Any) -> FargateLlmService:
-    arguments: dict[str, Any] = {
-        "prefix": "handbook-test",
-        "service_name": "handbook",
-        "vpc": changes.get("vpc") or brought_along.vpc(stack),
-        "vpc_subnets": brought_along.private(),
-        "image_uri": brought_along.IMAGE,
-        "routing": brought_along.routing(stack),
-        "canary": Canary(percent=10, bake_minutes=1, final_bake_minutes=5),
-        "alarms": [brought_along.alarm(stack)],
-    }
-    return FargateLlmService(stack, "Service", **(arguments | changes))
-
-
 @pytest.fixture(scope="module")
-def plain(new_stack: Stacks, synthesized: Synthesized) -> Template:
-    stack = new_stack()
-    service(stack)
-    return synthesized(stack)
+def plain(alone: Alone) -> Template:
+    return alone(service)
 
 
 def production(new_stack: Stacks) -> ExplicitStack:

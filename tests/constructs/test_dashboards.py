@@ -2,16 +2,16 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
+import kit_parts
 import published
 import pytest
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 
-from llmops_constructs import ExplicitStack, InvalidConstruct, LlmRouting, Network
+from llmops_constructs import ExplicitStack, InvalidConstruct, Network
 from llmops_constructs.alarms import ServiceAlarms
 from llmops_constructs.dashboards import Beside, LlmDashboards
 from llmops_constructs.measures import ServiceMetrics
@@ -30,26 +30,12 @@ KEYWORDS = {
 """What Logs Insights itself understands."""
 
 
-@dataclass(frozen=True)
-class Cluster:
-    """What a dashboard needs of a database."""
-
-    metric_dimensions: dict[str, str]
-
-
 @pytest.fixture(scope="module")
 def template(new_stack: Stacks, synthesized: Synthesized) -> Template:
     stack = new_stack()
     network = Network(stack, "Network", nat_gateways=0)
-    routing = LlmRouting(
-        stack,
-        "Routing",
-        vpc=network.vpc,
-        vpc_subnets=network.service_subnets,
-        container_port=8080,
-        test_listener_port=8081,
-    )
-    database: Any = Cluster({"DBClusterIdentifier": "handbook"})
+    routing = kit_parts.routing(stack, network)
+    database = kit_parts.measured()
     group = logs.LogGroup(stack, "Logs", log_group_name="/llmops/handbook-test/service")
     beside = Beside(
         routing=routing, database=database, queue=sqs.Queue(stack, "Jobs"), log_group=group

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from policies import findings
 from resources_made import resources_made
+from templates import Alone
 
 from llmops_constructs import ExplicitStack, InvalidConstruct
 from llmops_constructs.delivery import DeployRole, GitHubProvider
@@ -31,10 +32,8 @@ def deployed(stack: ExplicitStack, **arguments: Any) -> DeployRole:
 
 
 @pytest.fixture(scope="module")
-def template(new_stack: Stacks, synthesized: Synthesized) -> Template:
-    stack = new_stack()
-    deployed(stack)
-    return synthesized(stack)
+def template(alone: Alone) -> Template:
+    return alone(deployed)
 
 
 def trusts(template: Template) -> list[dict[str, Any]]:

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import aws_cdk as cdk
+import kit_parts
 import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 from policies import findings
+from templates import Alone, only
 
 from llmops_constructs import ExplicitStack, InvalidConstruct, resource_name
 from llmops_constructs.functions import KitFunction
@@ -25,7 +27,7 @@ def function(stack: ExplicitStack, id: str = "Sweep", **given: Any) -> KitFuncti
         **{
             "name": id.lower(),
             "prefix": "handbook-test",
-            "code": lambda_.Code.from_inline("def handler(event, context): ..."),
+            "code": lambda_.Code.from_inline(kit_parts.CODE),
             "handler": "index.handler",
             "description": "Sweeps",
             **given,
@@ -39,23 +41,15 @@ def network(stack: ExplicitStack, kind: ec2.SubnetType) -> ec2.Vpc:
 
 
 @pytest.fixture(scope="module")
-def minimal(new_stack: Stacks) -> Template:
-    stack = new_stack()
-    function(stack)
-    return Template.from_stack(stack)
+def minimal(alone: Alone) -> Template:
+    return alone(function)
 
 
 @pytest.fixture(scope="module")
 def full(new_stack: Stacks) -> Template:
     """One with everything, in a dual-stack VPC somebody else made."""
     stack = new_stack()
-    vpc = ec2.Vpc.from_vpc_attributes(
-        stack,
-        "Vpc",
-        vpc_id="vpc-0123456789abcdef0",
-        availability_zones=["us-east-1a"],
-        private_subnet_ids=["subnet-0123456789abcdef0"],
-    )
+    vpc = kit_parts.one_subnet(stack)
     made = function(
         stack,
         vpc=vpc,
@@ -71,11 +65,6 @@ def full(new_stack: Stacks) -> Template:
     return Template.from_stack(stack)
 
 
-def properties(template: Template, kind: str) -> dict[str, Any]:
-    (found,) = template.find_resources(kind).values()
-    return dict(found["Properties"])
-
-
 def test_it_is_what_was_reviewed(
     minimal: Template, snapshot: Callable[[Template, str], None]
 ) -> None:
@@ -83,45 +72,45 @@ def test_it_is_what_was_reviewed(
 
 
 def test_its_role_writes_one_log_and_nothing_else(minimal: Template) -> None:
-    policy = properties(minimal, "AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+    policy = only(minimal, "AWS::IAM::Policy")["PolicyDocument"]["Statement"]
     (statement,) = policy
     assert statement["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
-    assert "ManagedPolicyArns" not in properties(minimal, "AWS::IAM::Role")
+    assert "ManagedPolicyArns" not in only(minimal, "AWS::IAM::Role")
 
 
 def test_it_has_the_kits_names(minimal: Template) -> None:
-    assert properties(minimal, "AWS::Lambda::Function")["FunctionName"] == resource_name(
+    assert only(minimal, "AWS::Lambda::Function")["FunctionName"] == resource_name(
         "handbook-test", "sweep"
     )
-    group = properties(minimal, "AWS::Logs::LogGroup")
+    group = only(minimal, "AWS::Logs::LogGroup")
     assert group["LogGroupName"] == "/llmops/handbook-test/sweep"
     assert group["RetentionInDays"] == 30
 
 
 def test_outside_a_vpc_it_has_neither_group_nor_interfaces(minimal: Template) -> None:
     minimal.resource_count_is("AWS::EC2::SecurityGroup", 0)
-    assert "VpcConfig" not in properties(minimal, "AWS::Lambda::Function")
+    assert "VpcConfig" not in only(minimal, "AWS::Lambda::Function")
 
 
 def test_what_it_is_given_is_what_it_has(full: Template) -> None:
-    found = properties(full, "AWS::Lambda::Function")
+    found = only(full, "AWS::Lambda::Function")
     assert (found["Timeout"], found["MemorySize"]) == (120, 512)
     assert found["ReservedConcurrentExecutions"] == 2
     assert "TargetArn" in found["DeadLetterConfig"]
-    assert "KmsKeyId" in properties(full, "AWS::Logs::LogGroup")
+    assert "KmsKeyId" in only(full, "AWS::Logs::LogGroup")
     assert found["Environment"]["Variables"]["PLACE"] == "here"
 
 
 def test_by_ipv6_it_asks_the_endpoints_that_have_it(full: Template) -> None:
-    found = properties(full, "AWS::Lambda::Function")
+    found = only(full, "AWS::Lambda::Function")
     assert found["VpcConfig"]["Ipv6AllowedForDualStack"] is True
     assert found["Environment"]["Variables"]["AWS_USE_DUALSTACK_ENDPOINT"] == "true"
-    ways = properties(full, "AWS::EC2::SecurityGroup")["SecurityGroupEgress"]
+    ways = only(full, "AWS::EC2::SecurityGroup")["SecurityGroupEgress"]
     assert [way.get("CidrIp") or way["CidrIpv6"] for way in ways] == ["0.0.0.0/0", "::/0"]
 
 
 def test_its_own_code_may_not_do_what_lambda_does_with_its_role(full: Template) -> None:
-    statements = properties(full, "AWS::IAM::Policy")["PolicyDocument"]["Statement"]
+    statements = only(full, "AWS::IAM::Policy")["PolicyDocument"]["Statement"]
     (denied,) = [each for each in statements if each["Effect"] == "Deny"]
     assert denied["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"].endswith(
         ":function:handbook-test-sweep"
@@ -148,13 +137,7 @@ def test_every_mistake_is_said_at_once(new_stack: Stacks) -> None:
 
 def test_the_four_packs_find_nothing(new_stack: Stacks) -> None:
     stack = new_stack()
-    vpc = ec2.Vpc.from_vpc_attributes(
-        stack,
-        "Vpc",
-        vpc_id="vpc-0123456789abcdef0",
-        availability_zones=["us-east-1a"],
-        private_subnet_ids=["subnet-0123456789abcdef0"],
-    )
+    vpc = kit_parts.one_subnet(stack)
     key = EncryptionKey(stack, "Key", alias="handbook-test").key
     function(stack, "Outside", encryption_key=key)
     function(stack, "Inside", encryption_key=key, vpc=vpc)

@@ -4,18 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+import kit_parts
 import pytest
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk.assertions import Template
 from cdk_nag import AwsSolutionsChecks
+from templates import Alone
 
 from llmops_constructs import (
     ArtifactStore,
     ExplicitStack,
     GateFunction,
     InvalidConstruct,
-    LlmRouting,
     Network,
     ServiceSecrets,
     new_app,
@@ -36,7 +37,7 @@ def gate(stack: ExplicitStack, **golden: Any) -> GateFunction:
         stack,
         "Gate",
         prefix="handbook-test",
-        code=lambda_.Code.from_inline("def handler(event, context): ..."),
+        code=lambda_.Code.from_inline(kit_parts.CODE),
         handler="index.handler",
         cluster_name="handbook-test",
         service_name="handbook",
@@ -50,14 +51,7 @@ def gate(stack: ExplicitStack, **golden: Any) -> GateFunction:
 def inside(stack: ExplicitStack, nat_gateways: int = 1) -> dict[str, Any]:
     """What a gate needs to ask golden sets."""
     network = Network(stack, "Network", nat_gateways=nat_gateways)
-    routing = LlmRouting(
-        stack,
-        "Routing",
-        vpc=network.vpc,
-        vpc_subnets=network.service_subnets,
-        container_port=8080,
-        test_listener_port=8081,
-    )
+    routing = kit_parts.routing(stack, network)
     return {
         "vpc": network.vpc,
         "vpc_subnets": network.service_subnets,
@@ -67,22 +61,14 @@ def inside(stack: ExplicitStack, nat_gateways: int = 1) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def template(
-    new_stack: Callable[..., ExplicitStack], synthesized: Callable[[ExplicitStack], Template]
-) -> Template:
-    stack = new_stack()
-    gate(stack)
-    return synthesized(stack)
+def template(alone: Alone) -> Template:
+    return alone(gate)
 
 
 @pytest.fixture(scope="module")
-def golden(
-    new_stack: Callable[..., ExplicitStack], synthesized: Callable[[ExplicitStack], Template]
-) -> Template:
+def golden(alone: Alone) -> Template:
     """A gate that can ask golden sets."""
-    stack = new_stack()
-    gate(stack, **inside(stack))
-    return synthesized(stack)
+    return alone(lambda stack: gate(stack, **inside(stack)))
 
 
 def the_gate(template: Template) -> dict[str, Any]:

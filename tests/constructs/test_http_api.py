@@ -9,6 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_route53 as route53
 from aws_cdk.assertions import Template
 from policies import findings
+from templates import Alone, only
 
 from llmops_constructs import ExplicitStack, InvalidConstruct
 from llmops_constructs.domain import Domain
@@ -46,15 +47,8 @@ def template(stack: ExplicitStack) -> Template:
 
 
 @pytest.fixture(scope="module")
-def plain(new_stack: Stacks) -> Template:
-    made = new_stack()
-    api(made)
-    return Template.from_stack(made)
-
-
-def properties(template: Template, kind: str) -> dict[str, Any]:
-    (found,) = template.find_resources(kind).values()
-    return dict(found["Properties"])
+def plain(alone: Alone) -> Template:
+    return alone(api)
 
 
 def test_the_plain_form_is_as_reviewed(
@@ -70,29 +64,29 @@ def test_no_pack_finds_anything_unanswered(stack: ExplicitStack, template: Templ
 def test_every_request_goes_to_the_function_and_no_other_origin_is_answered(
     plain: Template,
 ) -> None:
-    assert properties(plain, "AWS::ApiGatewayV2::Route")["RouteKey"] == "$default"
-    assert "CorsConfiguration" not in properties(plain, "AWS::ApiGatewayV2::Api")
+    assert only(plain, "AWS::ApiGatewayV2::Route")["RouteKey"] == "$default"
+    assert "CorsConfiguration" not in only(plain, "AWS::ApiGatewayV2::Api")
 
 
 def test_more_than_the_rate_is_refused(plain: Template, template: Template) -> None:
     for each, rate, burst in ((plain, 50, 100), (template, 20, 40)):
-        found = properties(each, "AWS::ApiGatewayV2::Stage")["DefaultRouteSettings"]
+        found = only(each, "AWS::ApiGatewayV2::Stage")["DefaultRouteSettings"]
         assert (found["ThrottlingRateLimit"], found["ThrottlingBurstLimit"]) == (rate, burst)
 
 
 def test_the_access_log_is_encrypted_and_holds_no_token(template: Template) -> None:
-    log = properties(template, "AWS::Logs::LogGroup")
+    log = only(template, "AWS::Logs::LogGroup")
     assert log["LogGroupName"] == "/aws/vendedlogs/llmops/handbook-test/api"
     assert "KmsKeyId" in log
-    settings = properties(template, "AWS::ApiGatewayV2::Stage")["AccessLogSettings"]
+    settings = only(template, "AWS::ApiGatewayV2::Stage")["AccessLogSettings"]
     assert json.loads(settings["Format"]) == LOGGED
     assert not {"authorization", "querystring"} & set(settings["Format"].lower().split("."))
 
 
 def test_behind_a_name_its_own_address_is_closed(plain: Template, template: Template) -> None:
-    assert properties(template, "AWS::ApiGatewayV2::Api")["DisableExecuteApiEndpoint"] is True
-    assert "DisableExecuteApiEndpoint" not in properties(plain, "AWS::ApiGatewayV2::Api")
-    (name,) = properties(template, "AWS::ApiGatewayV2::DomainName")["DomainNameConfigurations"]
+    assert only(template, "AWS::ApiGatewayV2::Api")["DisableExecuteApiEndpoint"] is True
+    assert "DisableExecuteApiEndpoint" not in only(plain, "AWS::ApiGatewayV2::Api")
+    (name,) = only(template, "AWS::ApiGatewayV2::DomainName")["DomainNameConfigurations"]
     assert (name["SecurityPolicy"], name["IpAddressType"]) == ("TLS_1_2", "dualstack")
 
 

@@ -1,13 +1,13 @@
 """The queue of jobs: what becomes of a message, and who may send and receive."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 from policies import findings
+from templates import Alone, job_queues
 
 from llm_service.jobs import settings
 from llmops_constructs import ExplicitStack, InvalidConstruct
@@ -41,19 +41,8 @@ def template(stack: ExplicitStack) -> Template:
 
 
 @pytest.fixture(scope="module")
-def plain(new_stack: Stacks) -> Template:
-    made = new_stack()
-    JobsQueue(made, "Jobs", prefix="handbook-test")
-    return Template.from_stack(made)
-
-
-def queues(template: Template) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The queue and its dead letters."""
-    found = {
-        each["Properties"]["QueueName"]: each["Properties"]
-        for each in template.find_resources("AWS::SQS::Queue").values()
-    }
-    return found["handbook-test-jobs"], found["handbook-test-jobs-dead"]
+def plain(alone: Alone) -> Template:
+    return alone(lambda stack: JobsQueue(stack, "Jobs", prefix="handbook-test"))
 
 
 def test_the_plain_form_is_as_reviewed(
@@ -67,7 +56,7 @@ def test_no_pack_finds_anything_unanswered(stack: ExplicitStack, template: Templ
 
 
 def test_a_message_that_comes_too_often_is_kept_as_long_as_sqs_can(template: Template) -> None:
-    queue, dead = queues(template)
+    queue, dead = job_queues(template)
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
     assert dead["MessageRetentionPeriod"] == 14 * 86400
     (source,) = dead["RedriveAllowPolicy"]["sourceQueueArns"]
@@ -75,8 +64,8 @@ def test_a_message_that_comes_too_often_is_kept_as_long_as_sqs_can(template: Tem
 
 
 def test_messages_are_encrypted_whoever_has_the_key(plain: Template, template: Template) -> None:
-    assert all(each["SqsManagedSseEnabled"] for each in queues(plain))
-    assert all("KmsMasterKeyId" in each for each in queues(template))
+    assert all(each["SqsManagedSseEnabled"] for each in job_queues(plain))
+    assert all("KmsMasterKeyId" in each for each in job_queues(template))
 
 
 def test_senders_send_and_receivers_receive(template: Template) -> None:

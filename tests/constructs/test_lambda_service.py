@@ -13,6 +13,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 from policies import findings
+from templates import Alone, only
 
 from llm_service import lambda_function, secret_variables
 from llm_service.settings import read
@@ -52,10 +53,8 @@ Service = Callable[..., LambdaLlmService]
 
 
 @pytest.fixture(scope="module")
-def plain(new_stack: Stacks, service: Service) -> Template:
-    stack = new_stack()
-    service(stack)
-    return Template.from_stack(stack)
+def plain(alone: Alone, service: Service) -> Template:
+    return alone(service)
 
 
 @pytest.fixture(scope="module")
@@ -103,13 +102,8 @@ def whole(production: ExplicitStack) -> Template:
     return Template.from_stack(production)
 
 
-def properties(template: Template, kind: str) -> dict[str, Any]:
-    (found,) = template.find_resources(kind).values()
-    return dict(found["Properties"])
-
-
 def function(template: Template) -> dict[str, Any]:
-    return properties(template, "AWS::Lambda::Function")
+    return only(template, "AWS::Lambda::Function")
 
 
 def statements(template: Template) -> list[dict[str, Any]]:
@@ -150,18 +144,18 @@ def test_it_runs_the_bundle_on_arm64_and_says_where_its_time_goes(plain: Templat
 
 
 def test_the_alias_names_a_version_and_the_api_calls_the_alias(plain: Template) -> None:
-    alias = properties(plain, "AWS::Lambda::Alias")
+    alias = only(plain, "AWS::Lambda::Alias")
     (version,) = plain.find_resources("AWS::Lambda::Version")
     assert (alias["Name"], alias["FunctionVersion"]["Fn::GetAtt"][0]) == ("live", version)
     (name,) = plain.find_resources("AWS::Lambda::Alias")
-    integration = properties(plain, "AWS::ApiGatewayV2::Integration")
+    integration = only(plain, "AWS::ApiGatewayV2::Integration")
     assert integration["IntegrationUri"] == {"Ref": name}
     assert integration["PayloadFormatVersion"] == "2.0"
 
 
 def test_another_release_is_another_version_though_the_template_stays(whole: Template) -> None:
     """CloudFormation replaces a version whose description changes."""
-    assert properties(whole, "AWS::Lambda::Version")["Description"] == {
+    assert only(whole, "AWS::Lambda::Version")["Description"] == {
         "Fn::Join": ["", ["Release ", {"Ref": "ReleaseId"}]]
     }
 
@@ -255,7 +249,7 @@ def test_it_reads_its_secrets_and_objects_with_their_key(whole: Template) -> Non
 
 def test_the_schedule_says_what_the_handler_answers_at_once(whole: Template) -> None:
     assert KEEP_WARM == lambda_function.KEEP_WARM
-    rule = properties(whole, "AWS::Events::Rule")
+    rule = only(whole, "AWS::Events::Rule")
     assert rule["ScheduleExpression"] == "rate(5 minutes)"
     (target,) = rule["Targets"]
     assert json.loads(target["Input"]) == KEEP_WARM
@@ -264,24 +258,24 @@ def test_the_schedule_says_what_the_handler_answers_at_once(whole: Template) -> 
 
 
 def test_a_late_call_of_the_schedule_is_dropped(whole: Template) -> None:
-    found = properties(whole, "AWS::Lambda::EventInvokeConfig")
+    found = only(whole, "AWS::Lambda::EventInvokeConfig")
     assert (found["MaximumRetryAttempts"], found["MaximumEventAgeInSeconds"]) == (0, 60)
 
 
 def test_nothing_keeps_it_warm_unless_asked(plain: Template) -> None:
     plain.resource_count_is("AWS::Events::Rule", 0)
-    assert "ProvisionedConcurrencyConfig" not in properties(plain, "AWS::Lambda::Alias")
+    assert "ProvisionedConcurrencyConfig" not in only(plain, "AWS::Lambda::Alias")
     assert "ReservedConcurrentExecutions" not in function(plain)
 
 
 def test_containers_are_kept_and_bounded_as_asked(whole: Template) -> None:
-    kept = properties(whole, "AWS::Lambda::Alias")["ProvisionedConcurrencyConfig"]
+    kept = only(whole, "AWS::Lambda::Alias")["ProvisionedConcurrencyConfig"]
     assert kept == {"ProvisionedConcurrentExecutions": 2}
     assert function(whole)["ReservedConcurrentExecutions"] == 20
 
 
 def test_a_batch_of_jobs_may_be_done_in_part(whole: Template) -> None:
-    mapping = properties(whole, "AWS::Lambda::EventSourceMapping")
+    mapping = only(whole, "AWS::Lambda::EventSourceMapping")
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert "JOBS_QUEUE_URL" in function(whole)["Environment"]["Variables"]
     assert {"sqs:SendMessage", "sqs:ReceiveMessage", "sqs:DeleteMessage"} <= allowed(whole)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from policies import findings
+from templates import Alone
 
 from llmops_constructs import ExplicitStack, InvalidConstruct, Network  # before aws_cdk
 from llmops_constructs.network import WithoutNat
@@ -83,10 +84,8 @@ def templates(networks: Mapping[str, Network], found: list[str]) -> Templates:
 
 
 @pytest.fixture(scope="module")
-def minimal(new_stack: Stacks, synthesized: Synthesized) -> Template:
-    stack = new_stack()
-    Network(stack, "Network")
-    return synthesized(stack)
+def minimal(alone: Alone) -> Template:
+    return alone(lambda stack: Network(stack, "Network"))
 
 
 def endpoints(template: Template, kind: str) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from policies import findings
+from templates import Alone
 
 from llmops_constructs import ExplicitStack, InvalidConstruct
 from llmops_constructs.access_logs import AccessLogs
@@ -54,10 +55,8 @@ def whole(stack: ExplicitStack) -> DeployPipeline:
 
 
 @pytest.fixture(scope="module")
-def template(new_stack: Stacks, synthesized: Synthesized) -> Template:
-    stack = new_stack()
-    whole(stack)
-    return synthesized(stack)
+def template(alone: Alone) -> Template:
+    return alone(whole)
 
 
 def properties(template: Template, kind: str) -> list[dict[str, Any]]:

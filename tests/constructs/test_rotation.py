@@ -1,19 +1,19 @@
 """Secrets, and what gives them a new value."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import aws_cdk as cdk
+import brought_along
+import kit_parts
 import pytest
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk.assertions import Template
 from policies import findings
+from templates import Alone, only
 
 from llmops_constructs import ExplicitStack, InvalidConstruct, ServiceSecrets
 from llmops_constructs.keys import EncryptionKey
@@ -26,25 +26,7 @@ ROTATES = {
     "secretsmanager:PutSecretValue",
     "secretsmanager:UpdateSecretVersionStage",
 }
-CODE = "def handler(event, context): ..."
 ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:%s-AbCdEf"
-
-
-@dataclass
-class Existing:
-    """A database of somebody else's, as `PostgresDatabase` wants it."""
-
-    secret: secretsmanager.ISecret
-    security_group: ec2.ISecurityGroup
-    database_name: str = "handbook"
-    host: str = "db.example.com"
-    port: str = "5432"
-    encryption_key: kms.IKey | None = None
-    metric_dimensions: Mapping[str, str] = field(default_factory=dict)
-    resource_arn: str = "arn:aws:rds:us-east-1:123456789012:db:handbook"
-
-    def allow_iam(self, role: iam.IRole, user: str) -> None:
-        raise NotImplementedError
 
 
 def secret(stack: ExplicitStack, name: str) -> secretsmanager.ISecret:
@@ -54,7 +36,7 @@ def secret(stack: ExplicitStack, name: str) -> secretsmanager.ISecret:
 def code() -> dict[str, Any]:
     return {
         "prefix": "handbook-test",
-        "code": lambda_.Code.from_inline(CODE),
+        "code": lambda_.Code.from_inline(kit_parts.CODE),
         "handler": "index.handler",
     }
 
@@ -66,17 +48,12 @@ def token_rotation(stack: ExplicitStack, **given: Any) -> TokenRotation:
 
 
 def user_rotation(stack: ExplicitStack, **given: Any) -> DatabaseUserRotation:
-    database = Existing(
+    database = brought_along.Postgres(
         secret(stack, "master"),
         ec2.SecurityGroup.from_security_group_id(stack, "Db", "sg-0123456789abcdef0"),
+        host="db.example.com",
     )
-    vpc = ec2.Vpc.from_vpc_attributes(
-        stack,
-        "Vpc",
-        vpc_id="vpc-0123456789abcdef0",
-        availability_zones=["us-east-1a"],
-        private_subnet_ids=["subnet-0123456789abcdef0"],
-    )
+    vpc = kit_parts.one_subnet(stack)
     place = {"vpc": vpc, "vpc_subnets": ec2.SubnetSelection(subnets=vpc.private_subnets)}
     return DatabaseUserRotation(
         stack, "User", **{"database": database, "user": "handbook", **place, **code(), **given}
@@ -84,17 +61,13 @@ def user_rotation(stack: ExplicitStack, **given: Any) -> DatabaseUserRotation:
 
 
 @pytest.fixture(scope="module")
-def tokens(new_stack: Stacks) -> Template:
-    stack = new_stack()
-    token_rotation(stack)
-    return Template.from_stack(stack)
+def tokens(alone: Alone) -> Template:
+    return alone(token_rotation)
 
 
 @pytest.fixture(scope="module")
-def user(new_stack: Stacks) -> Template:
-    stack = new_stack()
-    user_rotation(stack)
-    return Template.from_stack(stack)
+def user(alone: Alone) -> Template:
+    return alone(user_rotation)
 
 
 @pytest.fixture(scope="module")
@@ -131,15 +104,6 @@ def unanswered(guarded: ExplicitStack) -> list[str]:
 def production(guarded: ExplicitStack, unanswered: list[str]) -> Template:
     assert isinstance(unanswered, list)
     return Template.from_stack(guarded)
-
-
-def only(template: Template, kind: str, prefix: str = "") -> dict[str, Any]:
-    (found,) = (
-        resource["Properties"]
-        for name, resource in template.find_resources(kind).items()
-        if name.startswith(prefix)
-    )
-    return dict(found)
 
 
 def allowed(template: Template, prefix: str = "") -> dict[str, Any]:
@@ -274,6 +238,21 @@ def test_a_secret_of_ones_own_key_can_be_read_and_written(production: Template) 
 
 def test_the_four_packs_find_nothing(unanswered: list[str]) -> None:
     assert unanswered == []
+
+
+def test_rotated_from_another_stack_a_secret_is_not_found_unscheduled(new_stack: Stacks) -> None:
+    """The packs look for the schedule in the secret's own stack only."""
+    alone, below = new_stack(), new_stack("below")
+    ServiceSecrets(alone, "Secrets", rotated=True)
+    app = below.node.root
+    assert isinstance(app, cdk.App)
+    zones = below.availability_zones
+    above = ExplicitStack(
+        app, "above", account=below.account, region=below.region, availability_zones=zones
+    )
+    token_rotation(above, tokens=ServiceSecrets(below, "Secrets", rotated=True).tokens)
+    assert any("AwsSolutions-SMG4" in each for each in findings(alone))
+    assert not any("SMG4" in each or "RotationEnabled" in each for each in findings(above))
 
 
 def test_an_existing_secret_is_used(new_stack: Stacks) -> None:

@@ -5,13 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 import botocore.session
-import brought_along
 import pytest
 from aws_cdk import aws_ecs as ecs
 from aws_cdk.assertions import Template
 from botocore.validate import ParamValidator
+from kit_parts import service
+from templates import only
 
-from llmops_constructs import Canary, ExplicitStack, FargateLlmService, InvalidConstruct
+from llmops_constructs import ExplicitStack, InvalidConstruct
 from llmops_constructs.backlog import WorkerScaling, worker_rules
 from llmops_constructs.scaling import Hours, Scaling, scaling_rules
 from llmops_constructs.spot import ALL_SPOT, SpotShare, spot_rules
@@ -22,31 +23,12 @@ Synthesized = Callable[[ExplicitStack], Template]
 OFFICE = Hours(start="0 7 ? * MON-FRI *", stop="0 19 ? * MON-FRI *", time_zone="Europe/Berlin")
 
 
-def service(stack: ExplicitStack, **changes: Any) -> FargateLlmService:
-    arguments: dict[str, Any] = {
-        "prefix": "handbook-test",
-        "service_name": "handbook",
-        "vpc": brought_along.vpc(stack),
-        "vpc_subnets": brought_along.private(),
-        "image_uri": brought_along.IMAGE,
-        "routing": brought_along.routing(stack),
-        "canary": Canary(percent=10, bake_minutes=1, final_bake_minutes=5),
-        "alarms": [brought_along.alarm(stack)],
-    }
-    return FargateLlmService(stack, "Service", **(arguments | changes))
-
-
 @pytest.fixture(scope="module")
 def template(new_stack: Stacks, synthesized: Synthesized) -> Template:
     stack = new_stack()
     scaling = Scaling(minimum=2, maximum=10, requests_per_minute=300, hours=[OFFICE])
     service(stack, scaling=scaling, spot=SpotShare(base=2, on_demand=1, spot=3))
     return synthesized(stack)
-
-
-def only(template: Template, type: str) -> dict[str, Any]:
-    (resource,) = template.find_resources(type).values()
-    return dict(resource["Properties"])
 
 
 def tracked(template: Template) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import aws_cdk as cdk
 import botocore.session
+import kit_parts
 import pytest
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_lambda as lambda_
@@ -68,18 +69,11 @@ def ground(new_stack: Stacks) -> Ground:
         vpc_subnets=network.database_subnets,
         database_name="handbook",
     )
-    routing = LlmRouting(
-        stack,
-        "Routing",
-        vpc=network.vpc,
-        vpc_subnets=network.service_subnets,
-        container_port=8080,
-        test_listener_port=8081,
-    )
+    routing = kit_parts.routing(stack, network)
     function = lambda_.Function(
         stack,
         "Function",
-        code=lambda_.Code.from_inline("def handler(event, context): ..."),
+        code=lambda_.Code.from_inline(kit_parts.CODE),
         handler="index.handler",
         runtime=lambda_.Runtime.PYTHON_3_13,
     )
@@ -268,14 +262,8 @@ def test_percent_and_bakes_stay_in_the_ranges_of_aws(
 ) -> None:
     routing = _any_routing()
     try:
-        rollout.accept(
-            new_stack(),
-            canary=replace(CANARY, **change),
-            routing=routing,
-            circuit_breaker=None,
-            alarms=1,
-            hook=None,
-        )
+        asked = rollout.Asked(replace(CANARY, **change), routing, None, alarms=1, hook=None)
+        rollout.accept(new_stack(), asked)
         found = 0
     except InvalidConstruct as error:
         found = len(error.mistakes)

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from policies import findings
+from templates import Alone
 
 from llmops_constructs import ExplicitStack, InvalidConstruct  # before aws_cdk
 from llmops_constructs.waf import BODY_RULES, MANAGED_RULE_GROUPS, WebAcl
@@ -21,10 +22,8 @@ POOL = "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_abc"
 
 
 @pytest.fixture(scope="module")
-def minimal(new_stack: Stacks, synthesized: Synthesized) -> Template:
-    stack = new_stack()
-    WebAcl(stack, "WebAcl", prefix="handbook-prod").attach(STAGE)
-    return synthesized(stack)
+def minimal(alone: Alone) -> Template:
+    return alone(lambda stack: WebAcl(stack, "WebAcl", prefix="handbook-prod").attach(STAGE))
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.assertions import Template
 from policies import findings
+from templates import Alone, job_queues
 
 from llm_service.jobs import settings
 from llmops_constructs import ExplicitStack, InvalidConstruct
@@ -32,10 +33,8 @@ def workers(stack: ExplicitStack, **changes: Any) -> WorkerService:
 
 
 @pytest.fixture(scope="module")
-def plain(new_stack: Stacks, synthesized: Synthesized) -> Template:
-    stack = new_stack()
-    workers(stack)
-    return synthesized(stack)
+def plain(alone: Alone) -> Template:
+    return alone(workers)
 
 
 def production(new_stack: Stacks) -> ExplicitStack:
@@ -60,15 +59,6 @@ def whole(new_stack: Stacks, synthesized: Synthesized) -> Template:
     return synthesized(production(new_stack))
 
 
-def queues(template: Template) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The queue and its dead letters."""
-    found = {
-        resource["Properties"]["QueueName"]: resource["Properties"]
-        for resource in template.find_resources("AWS::SQS::Queue").values()
-    }
-    return found["handbook-test-jobs"], found["handbook-test-jobs-dead"]
-
-
 def alarms(template: Template) -> dict[str, dict[str, Any]]:
     return {
         resource["Properties"]["AlarmName"].rsplit("-", 1)[1]: resource["Properties"]
@@ -91,7 +81,7 @@ def test_no_pack_finds_anything_unanswered(new_stack: Stacks) -> None:
 
 
 def test_queue_and_worker_agree_how_long_and_how_often(whole: Template) -> None:
-    queue, _ = queues(whole)
+    queue, _ = job_queues(whole)
     assert queue["VisibilityTimeout"] == 90
     assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
     variables = {each["Name"]: each["Value"] for each in container(whole)["Environment"]}
@@ -103,7 +93,7 @@ def test_queue_and_worker_agree_how_long_and_how_often(whole: Template) -> None:
 
 
 def test_dead_letters_are_kept_as_long_as_they_can_be_and_are_this_queues(plain: Template) -> None:
-    queue, dead = queues(plain)
+    queue, dead = job_queues(plain)
     assert dead["MessageRetentionPeriod"] == 14 * 86400
     assert dead["RedriveAllowPolicy"]["redrivePermission"] == "byQueue"
     (source,) = dead["RedriveAllowPolicy"]["sourceQueueArns"]
@@ -111,8 +101,8 @@ def test_dead_letters_are_kept_as_long_as_they_can_be_and_are_this_queues(plain:
 
 
 def test_messages_are_encrypted_and_travel_by_tls(plain: Template, whole: Template) -> None:
-    assert all(queue["SqsManagedSseEnabled"] for queue in queues(plain))
-    assert all("KmsMasterKeyId" in queue for queue in queues(whole))
+    assert all(queue["SqsManagedSseEnabled"] for queue in job_queues(plain))
+    assert all("KmsMasterKeyId" in queue for queue in job_queues(whole))
     for policy in plain.find_resources("AWS::SQS::QueuePolicy").values():
         (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
         assert statement["Effect"] == "Deny"
