@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from llmops_judge.policy import Metric
 from llmops_judge.verdict import ArmFigures
 
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 TIMES = {"ms", "s", "µs"}
 """Units of which more is slower."""
 
@@ -19,8 +20,14 @@ def percent(share: float | None) -> str:
 def number(value: float) -> str:
     """An evidence or a bound: two digits below ten, else whole; from a million, as a power."""
     if value >= 1e6:
-        return f"{value:.1e}"
+        return power(value)
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def power(value: float) -> str:
+    """A number above zero as a power of ten: 1.1·10¹⁰."""
+    digits, _, exponent = f"{value:.1e}".partition("e")
+    return f"{digits}·10{str(int(exponent)).translate(SUPERSCRIPT)}"
 
 
 def amount(metric: Metric, value: float | None) -> str:

@@ -85,14 +85,12 @@ def evidence(value: float | None) -> str:
     if value is None:
         return UNKNOWN
     if value >= 1e6 or 0 < value < 1e-3:
-        power = math.floor(math.log10(value))
-        return f"{value / 10**power:.1f}·10{str(power).translate(SUPERSCRIPT)}"
+        from llmops_judge.figures import power
+
+        return power(value)
     if value >= 10:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 0.05 or value == 0 else f"{value:.2g}"
-
-
-SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def against(side: Mapping[str, Any]) -> str:

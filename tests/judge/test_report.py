@@ -247,7 +247,7 @@ def test_numbers_are_written_for_people() -> None:
         "10",
         "12",
         "5,300",
-        "2.5e+08",
+        "2.5·10⁸",
     ]
     assert amount(LATENCY, 1234.5) == "1,234 ms"
     assert amount(ERRORS, 0.0123) == "1.2 %"
