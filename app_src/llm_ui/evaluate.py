@@ -20,13 +20,18 @@ def show(client: Client) -> None:
     st.caption("Compare an answer with what it should have said.")
     with st.form("evaluation"):
         question = st.text_input("Question", max_chars=4_000)
-        reference = st.text_area("Reference answer", max_chars=20_000, height=100)
+        reference = st.text_area(
+            "Reference answer",
+            max_chars=20_000,
+            height=100,
+            placeholder="Empty: the question has no answer, and declining is right.",
+        )
         answer = st.text_area("Answer to evaluate", max_chars=20_000, height=100)
         asked = st.form_submit_button("Evaluate", type="primary")
     if not asked:
         return
-    if not (question.strip() and reference.strip() and answer.strip()):
-        st.error("Fill in the question, the reference and the answer.")
+    if not (question.strip() and answer.strip()):
+        st.error("Fill in the question and the answer.")
         return
     try:
         _result(client.evaluate(question, reference, answer))

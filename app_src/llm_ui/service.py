@@ -28,6 +28,9 @@ from llm_ui.token import Token
 
 TIMEOUT = 60.0
 """Seconds for an answer."""
+PASSING = frozenset({502, 503, 504})
+"""What a load balancer answers while a task is replaced: asked once more. A 429 is not: OpenAI's
+client would wait as long as the service says, up to a minute, and the visitor would see nothing."""
 
 NO_TOKEN = "none"  # noqa: S105
 """What is sent where there is no token: OpenAI's client insists on one."""
@@ -77,7 +80,9 @@ class Client:
     """One connection to the service for all visitors of the page."""
 
     def __init__(self, url: str, token: Token, feature: str = "default") -> None:
-        self._openai = OpenAI(base_url=url, api_key=token.value or NO_TOKEN, timeout=TIMEOUT)
+        self._openai = OpenAI(
+            base_url=url, api_key=token.value or NO_TOKEN, timeout=TIMEOUT, max_retries=0
+        )
         self._token, self._feature = token, feature
 
     @classmethod
@@ -131,12 +136,19 @@ class Client:
         return found
 
     def _known(self, ask: Callable[[], T]) -> T:
-        """What `ask` finds; asked once more where the service refused a token that has changed."""
+        """What `ask` finds; asked once more where the service was away for a moment, or refused a
+        token that has changed."""
         token = self._token.value
         try:
             return ask()
         except AuthenticationError:
             if not self._token.renewed(token):
+                raise
+        except (APIConnectionError, APIStatusError) as error:
+            if (
+                isinstance(error, APITimeoutError)
+                or getattr(error, "status_code", 502) not in PASSING
+            ):
                 raise
         self._openai.api_key = self._token.value or NO_TOKEN
         return ask()
@@ -147,6 +159,10 @@ def trouble(error: OpenAIError) -> Trouble:
     match error:
         case APITimeoutError():
             return Trouble("The service took too long to answer: please ask again.")
+        case AuthenticationError():
+            return Trouble(
+                "The service does not know this page: whoever runs it should set SERVICE_TOKEN."
+            )
         case APIConnectionError():
             return Trouble("The service cannot be reached: is it running?")
         case APIStatusError():

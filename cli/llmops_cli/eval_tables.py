@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from llmops_cli.judge_tables import table_lines
@@ -11,7 +11,17 @@ from llmops_runbooks import figures
 
 if TYPE_CHECKING:
     from llmops_runbooks.eval_compare import Comparison, Difference, Flip
-    from llmops_runbooks.eval_schema import Agreement, Calibration, Figure, Result, Times
+    from llmops_runbooks.eval_golden import Graded
+    from llmops_runbooks.eval_schema import (
+        Agreement,
+        Baseline,
+        Calibration,
+        Category,
+        Figure,
+        Judge,
+        Result,
+        Times,
+    )
 
 SHOWN_FLIPS = 10
 """Questions shown of each kind; all of them are in the JSON."""
@@ -28,6 +38,7 @@ NAMES = {
     "first_token_ms": "first token",
     "cost_micro_usd": "cost",
 }
+WITHOUT_A_MODEL = {"correct": "containment", "f1": "F1 from 0.5 on"}
 
 
 def result(found: Result) -> list[str]:
@@ -91,23 +102,62 @@ def _percentiles(times: Times) -> str:
     return ", ".join(f"{name} {figures.milliseconds(value)}" for name, value in shown.items())
 
 
+def calibration(
+    name: str, graded: Sequence[Graded], found: Mapping[str, Baseline], judge: Judge | None
+) -> list[str]:
+    """The agreement of a judge, or, without one, of the scores that ask no model."""
+    right = sum(each.human >= 0.5 for each in graded)
+    head = f"{plain(name)}: {len(graded)} answers, {right} of them right by people"
+    return [head, *(_judged(judge) if judge else _baselines(found))]
+
+
 def _judge(found: Result) -> Iterator[str]:
-    judge = found.judge
-    if judge is None:
-        return
+    if found.judge is not None:
+        yield from _judged(found.judge)
+
+
+def _judged(judge: Judge) -> Iterator[str]:
     yield (
-        f"judge {judge.model} ({judge.prompt or 'no score'}): {judge.failed} without a score, "
-        f"{judge.prompt_tokens:,} tokens read, {judge.completion_tokens:,} written"
+        f"judge {plain(judge.model)} ({judge.prompt or 'no score'}): {judge.failed} without a "
+        f"score, {judge.prompt_tokens:,} tokens read, {judge.completion_tokens:,} written"
     )
-    yield from _calibrated(judge.calibration) if judge.calibration else ("judge not calibrated",)
+    if judge.calibration:
+        yield from _calibrated(judge.calibration)
+    else:
+        yield "judge not calibrated: nobody knows how far it agrees with people (--calibration)"
 
 
 def _calibrated(found: Calibration) -> Iterator[str]:
+    accuracy = f"agrees on {_agreement(found.accuracy)}, " if found.accuracy else ""
     yield (
         f"calibration on {found.n} answers of {plain(found.name)} ({found.failed} without a "
-        f"score): Cohen's kappa {_agreement(found.kappa)}, Spearman {_agreement(found.spearman)}, "
+        f"score): {accuracy}Cohen's kappa {_agreement(found.kappa)}, "
+        f"Spearman {_agreement(found.spearman)}, "
         f"the judge scores {found.difference or 0:+.2f} against people"
     )
+    yield from _baselines(found.baselines)
+    if found.categories:
+        head = ("kind of answer", "answers", "right by people", "by the judge", "agreed")
+        rows = [_category(name, each) for name, each in found.categories.items()]
+        yield from ("", *table_lines([head, *rows]))
+
+
+def _category(name: str, each: Category) -> tuple[str, ...]:
+    return plain(name), f"{each.n}", f"{each.people}", f"{each.judge}", f"{each.agreed}"
+
+
+def _baselines(found: Mapping[str, Baseline]) -> Iterator[str]:
+    for name, each in found.items():
+        gain = each.gain
+        beside = f"; the judge agrees on {_gain(gain)} more" if gain else ""
+        yield (
+            f"without a model, by {WITHOUT_A_MODEL.get(name, name)}: agrees on "
+            f"{_agreement(each.accuracy)}, Cohen's kappa {_agreement(each.kappa)}{beside}"
+        )
+
+
+def _gain(found: Agreement) -> str:
+    return f"{found.value or 0:+.2f} ({found.low or 0:+.2f} to {found.high or 0:+.2f})"
 
 
 def _agreement(found: Agreement) -> str:
@@ -129,9 +179,9 @@ def _flips(word: str, flips: Sequence[Flip]) -> Iterator[str]:
 
 
 def _unpaired(found: Comparison) -> Iterator[str]:
-    for name, ids in ((found.a, found.only_a), (found.b, found.only_b)):
+    for name, ids in ((f"A ({found.a})", found.only_a), (f"B ({found.b})", found.only_b)):
         if ids:
-            yield f"only in {name}, not compared: {len(ids)} questions"
+            yield f"only in {plain(name)}, not compared: {len(ids)} questions"
 
 
 def _title(name: str) -> str:

@@ -65,7 +65,7 @@ COMMANDS = {
         "eval",
         "evaluate",
         "Score a release on a golden set, compare two runs.",
-        ("run", "compare", "import"),
+        ("run", "calibrate", "compare", "import"),
     ),
     "package": Entry("package", "package", "Package the service for Lambda: one zip."),
     "down": Entry("local", "down", "Stop the local cloud and everything it started."),

@@ -1,26 +1,41 @@
 """Asks a service over HTTP: chat, search and evaluations, each request repeated where that helps.
 
-A request that the network or a gateway failed (no connection, 502, 503, 504) or that came too
-early (429) is sent again up to twice; how often is counted. A 500 is the release's own answer and
-is not repeated.
+A request that the network or a gateway failed (no connection, 502, 503, 504) is sent again up to
+twice. One that came too early (429) waits as long as Retry-After asks, or twice as long each time
+without one, and then all wait with it: asking on would only be refused again. Only a service that
+asks for more patience than there is, for instance until its daily budget is renewed, fails it. How
+often is counted. A 500 is the release's own answer and is not repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-RETRIED = frozenset({429, 502, 503, 504})
+TOO_EARLY = 429
+RETRIED = frozenset({TOO_EARLY, 502, 503, 504})
 RETRIES = 2
-LONGEST_WAIT = 20.0
-"""Seconds that a service's Retry-After is followed at most."""
+LONGEST_WAIT = 90.0
+"""Seconds of Retry-After beyond which a request is given up instead of sent again."""
+PATIENCE = 300.0
+"""Seconds that one request waits in all for a service that says it came too early."""
+WORTH_TELLING = 5.0
+"""Seconds of waiting, on top of what was told before, that are told."""
+LATE = "no answer in time"
+MOST_TOLD = 200
+"""Characters of a service's own sentence about an error that are passed on."""
 RELEASE = "x-llmops-release"
 FEATURE = "x-llmops-feature"
+
+
+Notice = Callable[[str], None]
+"""Told what somebody who waits should know."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,7 @@ class Said:
     usage: Mapping[str, Any] = field(default_factory=dict)
     cost: float | None = None
     supported: bool | None = None
+    feature: str | None = None
 
 
 class Asking:
@@ -72,9 +88,11 @@ class Asking:
         target: Target,
         clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        notice: Notice = lambda _: None,
     ) -> None:
         self._session, self._target = session, target
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._sleep, self._notice = clock, sleep, notice
+        self._open_at = -math.inf
 
     async def chat(self, question: str, *, stream: bool) -> Said:
         """The answer to a question."""
@@ -107,15 +125,34 @@ class Asking:
     async def _repeated(
         self, path: str, body: Mapping[str, Any], read: Callable[[Any, Said], Awaitable[None]]
     ) -> Said:
-        said = Said()
-        for attempt in range(RETRIES + 1):
-            said, pause = await self._attempt(path, body, read)
-            said.retries = attempt
-            if pause is None:
+        lost, waited, retries = 0, 0.0, 0
+        while True:
+            await self._turn()
+            said, asked = await self._attempt(path, body, read)
+            said.retries = retries
+            if asked is None:
                 return said
-            if attempt < RETRIES:
-                await self._sleep(max(pause, 0.2 * 2**attempt))
-        return said
+            early = said.status == TOO_EARLY
+            pause = max(asked, 0.2 * 2 ** min(retries, 8))
+            if asked > LONGEST_WAIT or (waited + pause > PATIENCE if early else lost >= RETRIES):
+                return said
+            retries += 1
+            if early:
+                waited += pause
+                self._wait_until(self._clock() + pause, pause)
+            else:
+                lost += 1
+                await self._sleep(pause)
+
+    def _wait_until(self, at: float, pause: float) -> None:
+        if at > self._open_at + WORTH_TELLING:
+            self._notice(f"the service asks for {pause:.0f} s of patience (HTTP 429)")
+        self._open_at = max(self._open_at, at)
+
+    async def _turn(self) -> None:
+        """Waits while the service has asked for patience."""
+        while (left := self._open_at - self._clock()) > 0:
+            await self._sleep(left)
 
     async def _attempt(
         self, path: str, body: Mapping[str, Any], read: Callable[[Any, Said], Awaitable[None]]
@@ -129,12 +166,18 @@ class Asking:
                 said.status = response.status
                 said.release = response.headers.get(RELEASE, "")
                 if response.status != 200:
-                    said.error = f"HTTP {response.status}"
+                    said.error = _told(response.status, await response.read())
                     again = response.status in RETRIED
                     return said, _pause(response.headers) if again else None
                 await read(response, said)
         except TimeoutError:
-            said.content, said.error = None, "no answer in time"
+            said.content, said.error = None, LATE
+        except aiohttp.InvalidURL:
+            said.error = "that is no address"
+            return said, None
+        except aiohttp.ClientConnectorError as error:
+            said.error = f"no connection ({error.strerror})"
+            return said, 0.0
         except aiohttp.ClientError as error:
             said.content, said.error = None, type(error).__name__
             return said, 0.0
@@ -173,7 +216,9 @@ class Asking:
 
 
 @asynccontextmanager
-async def asking(target: Target, concurrency: int) -> AsyncIterator[Asking]:
+async def asking(
+    target: Target, concurrency: int, notice: Notice = lambda _: None
+) -> AsyncIterator[Asking]:
     """A session of at most `concurrency` connections."""
     import aiohttp
 
@@ -182,7 +227,7 @@ async def asking(target: Target, concurrency: int) -> AsyncIterator[Asking]:
     async with aiohttp.ClientSession(
         connector=connector, timeout=timeout, headers=target.headers
     ) as session:
-        yield Asking(session, target)
+        yield Asking(session, target, notice=notice)
 
 
 async def _events(response: Any) -> AsyncIterator[Mapping[str, Any]]:
@@ -209,9 +254,21 @@ def _note(said: Said, answer: Mapping[str, Any]) -> None:
         said.cost = float(cost)
     if isinstance(answer.get("supported"), bool):
         said.supported = answer["supported"]
+    if isinstance(answer.get("feature"), str):
+        said.feature = answer["feature"]
+
+
+def _told(status: int, body: bytes) -> str:
+    """The status, and the sentence of an error object as OpenAI has them."""
+    try:
+        message = str(json.loads(body)["error"]["message"])
+    except (ValueError, LookupError, TypeError):
+        return f"HTTP {status}"
+    shown = "".join(each if each.isprintable() else " " for each in message)[:MOST_TOLD]
+    return f"HTTP {status}: {shown}".rstrip(". ")
 
 
 def _pause(headers: Mapping[str, str]) -> float:
-    """The seconds of Retry-After, as far as they are followed."""
+    """The seconds of Retry-After; 0 without one."""
     text = headers.get("retry-after", "")
-    return min(float(text), LONGEST_WAIT) if text.replace(".", "", 1).isdigit() else 0.0
+    return float(text) if text.replace(".", "", 1).isdigit() else 0.0

@@ -7,6 +7,9 @@ A and B are paired by the questions' ids. One metric decides (`correct` unless a
     worse         B is surely worse than A                                              exit 1
     cannot tell   the interval of the difference allows both                            exit 3
 
+A pass needs nine in ten of A's questions in B: a run that was interrupted, or that asked others,
+cannot tell, whatever it shows of the few it shares.
+
 Surely is by the 95 % interval of the paired difference: Tango's score interval where the metric is
 yes or no, the paired bootstrap's with a fixed seed elsewhere. The margin is in the metric's own
 unit where it lies between 0 and 1; of durations, tokens and cost it is a share of A's mean. Of
@@ -28,6 +31,8 @@ from llmops_runbooks.eval_statistics import bootstrap, mcnemar, tango
 
 MAIN = "correct"
 MARGIN = 0.02
+SHARED = 0.9
+"""The least share of A's questions with the deciding metric that a pass has to rest on."""
 LESS_IS_BETTER = frozenset(
     {"latency_ms", "first_token_ms", "prompt_tokens", "completion_tokens", "cost_micro_usd"}
 )
@@ -128,6 +133,10 @@ def compare(a: Result, b: Result, *, metric: str = MAIN, margin: float = MARGIN)
         )
     better, worse = _flips(metric, pairs)
     decision, reason = decide(main, margin, flips=len(better) + len(worse))
+    asked = sum(metric in row.metrics for row in a.rows)
+    if decision in (Decision.EQUAL, Decision.NOT_WORSE) and main.n < SHARED * asked:
+        decision = Decision.CANNOT_TELL
+        reason = f"B has {main.n} of A's {asked} questions, too few for a pass; {reason}"
     return Comparison(
         a=a.name,
         b=b.name,

@@ -1,9 +1,13 @@
 """Results of other tools in the kit's own form, so that they can be compared with it.
 
-promptfoo: the JSON of `promptfoo eval --output results.json`, version 3 (`EvaluateSummaryV3` of its
-`src/types/index.ts`), as the command wraps it (`{"evalId", "results": {...}}`) or bare. JUnit: the
-XML that pytest, Maven and most others write; there is no standard, only what Jenkins and the
-Surefire plugin read. XML with a DTD is refused: entities are how XML files attack their readers.
+promptfoo: the JSON of `promptfoo eval --output results.json`, versions 2 and 3 of its summary
+(`EvaluateSummaryV2`, `EvaluateSummaryV3` of its `src/types/index.ts`), as the command wraps it
+(`{"evalId", "results": {...}}`, whose own version is 4) or bare, and the lines of `results.jsonl`.
+Version 2 numbers neither tests nor prompts: they are counted by their variables and texts. JUnit:
+the XML that pytest, Maven, GoogleTest and most others write; there is no standard, only what
+Jenkins and the Surefire plugin read. A case that was skipped or not run is left out, one that
+passed when it was run again has passed. XML with a DTD is refused: entities are how XML files
+attack their readers.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import hashlib
 import json
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +38,7 @@ def from_promptfoo(file: Path, name: str | None = None) -> Result:
     """promptfoo's results. Raises UsageError."""
     content = _content(file)
     try:
-        whole = json.loads(content)
+        whole = _json(content)
         summary = whole["results"] if isinstance(whole.get("results"), dict) else whole
         results = summary["results"]
         ids = _promptfoo_ids(results)
@@ -55,7 +59,7 @@ def from_junit(file: Path, name: str | None = None) -> Result:
     root = _parsed(file, content)
     if root.tag not in ("testsuites", "testsuite"):
         raise UsageError(f"{file} is no JUnit report: its root is <{root.tag}>.")
-    cases = [case for case in root.iter("testcase") if case.find("skipped") is None]
+    cases = [case for case in root.iter("testcase") if not _skipped(case)]
     skipped = len(list(root.iter("testcase"))) - len(cases)
     rows = [_of_case(case, identifier) for case, identifier in zip(cases, _ids(cases), strict=True)]
     at = next((each.get("timestamp", "") for each in root.iter("testsuite")), "")
@@ -94,7 +98,7 @@ def _of_promptfoo(found: Mapping[str, Any], identifier: str) -> Row:
     failed = found.get("failureReason") == PROMPTFOO_ERROR or (output is None and bool(error))
     tokens = found.get("tokenUsage") or response.get("tokenUsage") or {}
     figures = {
-        "score": found["score"],
+        "score": found.get("score"),
         "latency_ms": found.get("latencyMs"),
         "cost_micro_usd": None if found.get("cost") is None else 1e6 * found["cost"],
         "prompt_tokens": tokens.get("prompt"),
@@ -116,20 +120,48 @@ def _of_promptfoo(found: Mapping[str, Any], identifier: str) -> Row:
 def _promptfoo_ids(results: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The test's number; with the provider's and the prompt's where there are several. The id that
     promptfoo gives a result is new in every run, and of no use to pair by."""
+    tests = _numbers(results, "testIdx", lambda each: each.get("vars"))
+    prompts = _numbers(results, "promptIdx", lambda each: (each.get("prompt") or {}).get("raw"))
     many_providers = len({_provider(each) for each in results}) > 1
-    many_prompts = len({each.get("promptIdx") for each in results}) > 1
+    many_prompts = len(set(prompts)) > 1
     seen: Counter[str] = Counter()
-    for found in results:
-        parts = [f"test-{found['testIdx']}"]
+    for found, test, prompt in zip(results, tests, prompts, strict=True):
+        parts = [f"test-{test}"]
         parts += [_provider(found)] if many_providers else []
-        parts += [f"prompt-{found.get('promptIdx')}"] if many_prompts else []
+        parts += [f"prompt-{prompt}"] if many_prompts else []
         name = "/".join(parts)
         seen[name] += 1
         yield name if seen[name] == 1 else f"{name}/repeat-{seen[name]}"
 
 
+def _numbers(
+    results: Sequence[Mapping[str, Any]], key: str, what: Callable[[Mapping[str, Any]], Any]
+) -> list[int]:
+    """The number each result gives, or that of the first result which has the same `what`."""
+    order: dict[str, int] = {}
+    return [
+        int(each[key])
+        if key in each
+        else order.setdefault(json.dumps(what(each), sort_keys=True), len(order))
+        for each in results
+    ]
+
+
+def _json(content: bytes) -> Any:
+    """The value; of a file of several lines that are values, those as the results."""
+    try:
+        return json.loads(content)
+    except ValueError:
+        lines = content.decode("utf-8", "replace").strip().split("\n")
+        if len(lines) < 2:
+            raise
+    return {"results": [json.loads(line) for line in lines if line.strip()]}
+
+
 def _provider(found: Mapping[str, Any]) -> str:
     provider = found.get("provider") or {}
+    if isinstance(provider, str):
+        return provider
     return str(provider.get("label") or provider.get("id") or "")
 
 
@@ -145,7 +177,7 @@ def _of_case(case: ET.Element, identifier: str) -> Row:
     failure, error = case.find("failure"), case.find("error")
     seconds = _number(case.get("time"))
     timed = {} if seconds is None else {"latency_ms": 1000 * seconds}
-    trouble = None if error is None else error.get("message") or error.text or "error"
+    trouble = None if error is None else _trouble(error)
     output = case.findtext("system-out")
     return Row(
         id=identifier,
@@ -153,9 +185,20 @@ def _of_case(case: ET.Element, identifier: str) -> Row:
         answerable=True,
         references=[],
         answer=None if trouble else (output or "").strip(),
-        error=trouble and " ".join(trouble.split())[:500],
+        error=trouble,
         metrics={"correct": float(failure is None and error is None), **timed},
     )
+
+
+def _trouble(error: ET.Element) -> str:
+    """What an error says, on one line."""
+    said = (error.get("message"), error.text, error.get("type"), "error")
+    return next(line for text in said if (line := " ".join((text or "").split())))[:500]
+
+
+def _skipped(case: ET.Element) -> bool:
+    """`<skipped>`, or, as GoogleTest has it, a status."""
+    return case.find("skipped") is not None or case.get("status") in ("notrun", "skipped")
 
 
 def _ids(cases: Sequence[ET.Element]) -> Iterator[str]:
@@ -179,9 +222,12 @@ def _parsed(file: Path, content: bytes) -> ET.Element:
     checker.EntityDeclHandler = refuse
     try:
         checker.Parse(content, True)
-        return ET.fromstring(content)  # noqa: S314 - without a DTD there are no entities
+        root = ET.fromstring(content)  # noqa: S314 - without a DTD there are no entities
     except (expat.ExpatError, ET.ParseError) as error:
         raise UsageError(f"{file} is no XML: {error}.") from error
+    for each in root.iter():
+        each.tag = each.tag.rpartition("}")[2]
+    return root
 
 
 def _result(

@@ -3,6 +3,10 @@
 Retrieval is asked by itself (`/v1/search`), with the question as it stands. A judging model is the
 service's: `/v1/evaluations` sends what is judged to any provider that the service has configured.
 Its calibration set is judged first, so that its scores come with how far they agree with people's.
+
+The first question goes alone: a service that is not there, a token it refuses or a judge it does
+not know end the run before the rest is asked and paid for. A run that is interrupted keeps what was
+answered until then.
 """
 
 from __future__ import annotations
@@ -16,16 +20,18 @@ from time import perf_counter
 from typing import Any, TypeVar
 
 from llmops_runbooks import eval_report, eval_score
-from llmops_runbooks.errors import CloudError
-from llmops_runbooks.eval_ask import Asking, Said, Target, asking
+from llmops_runbooks.errors import CloudError, UsageError
+from llmops_runbooks.eval_ask import LATE, Asking, Notice, Said, Target, asking
 from llmops_runbooks.eval_calibration import calibration
 from llmops_runbooks.eval_golden import Golden, Graded, Question
-from llmops_runbooks.eval_schema import GoldenSet, Judge, Result, Row
+from llmops_runbooks.eval_schema import Calibration, GoldenSet, Judge, Result, Row
 
 T = TypeVar("T")
 R = TypeVar("R")
-Progress = Callable[[int, int], None]
-"""Told how many questions of how many are done."""
+Progress = Callable[[int, int, str], None]
+"""Told how many of how many are done, and of what."""
+HOPELESS = frozenset({0, 401, 403, 404})
+"""Statuses of the first request after which the others need not be sent; 0: no connection."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Plan:
     stream: bool = True
     prompt_price: float | None = None
     completion_price: float | None = None
+    notice: Notice = field(default=lambda _: None, repr=False)
 
     def settings(self) -> dict[str, str | int | float | bool | None]:
         """What may make two runs differ, besides the release."""
@@ -86,11 +93,17 @@ class Run:
     asking: Asking
     judging: Judging = field(default_factory=Judging)
     refused: Counter[str] = field(default_factory=Counter)
+    hopeless: str | None = None
 
     async def row(self, question: Question) -> Row:
         """Asks one question and scores what is answered."""
         found, searched = await self._search(question)
         said = await self.asking.chat(question.text, stream=self.plan.stream)
+        if said.content is None:
+            self.refused[f"question: {said.error}"] += 1
+            self._note_hopeless("", said)
+        if said.feature and self.plan.target.feature not in (None, said.feature):
+            self.refused[f"answered by the feature {said.feature}, not by the one asked for"] += 1
         metrics = {
             **eval_score.of_answer(question, said.content),
             **eval_score.of_search(question, found),
@@ -141,8 +154,14 @@ class Run:
         }
         found, said = await self.asking.evaluate(body)
         if found is None or found.get("judge") is None:
-            self.refused[f"judge: {said.error or (found or {}).get('judge_error')}"] += 1
+            why = said.error or str((found or {}).get("judge_error") or "no score").rstrip(".")
+            self.refused[f"judge: {why}"] += 1
+            self._note_hopeless("the judge: ", said)
         return self.judging.add(found)
+
+    def _note_hopeless(self, what: str, said: Said) -> None:
+        if said.status in HOPELESS and said.error not in (None, LATE):
+            self.hopeless = f"{what}{said.error}"
 
     def _costs(self, said: Said) -> dict[str, float]:
         """Durations, tokens, cost and support of an answer, as far as they are known."""
@@ -165,39 +184,93 @@ class Run:
 
 
 def evaluate(plan: Plan, progress: Progress) -> Result:
-    """Runs the evaluation. Raises CloudError if no request at all was answered."""
+    """Runs the evaluation. Raises CloudError if the service cannot be asked at all. Interrupted, it
+    returns the questions that were answered until then; KeyboardInterrupt if there are none."""
     return asyncio.run(evaluated(plan, progress))
 
 
 async def evaluated(plan: Plan, progress: Progress) -> Result:
     """Runs the evaluation on this event loop."""
     began, at = perf_counter(), datetime.now(UTC)
-    async with asking(plan.target, plan.concurrency) as session:
+    rows, judge = dict[str, Row](), None
+    async with asking(plan.target, plan.concurrency, plan.notice) as session:
         run = Run(plan, session)
-        judge = await _judge(run)
-        rows = await _bounded(run.row, plan.golden.questions, plan.concurrency, progress)
-    if all(row.answer is None for row in rows):
-        raise CloudError(
-            f"No question was answered by {plan.target.root}: {rows[0].error}.",
-            hint="Check --url, the token's variable, and whether the service is ready.",
-        )
-    return _result(run, rows, judge, at, perf_counter() - began)
+        try:
+            first, *others = plan.golden.questions
+            rows[first.id] = await run.row(first)
+            _refuse_the_hopeless(run)
+            judge = await _judge(run, progress)
+
+            async def ask(question: Question) -> None:
+                rows[question.id] = await run.row(question)
+
+            await _bounded(ask, others, plan.concurrency, progress, "questions", done=1)
+        except asyncio.CancelledError:
+            if not rows:
+                raise
+    kept = [rows[question.id] for question in plan.golden.questions if question.id in rows]
+    if all(row.answer is None for row in kept):
+        raise _unanswered(run, kept[0].error)
+    return _result(run, kept, judge or _judging(run, None), at, perf_counter() - began)
 
 
-async def _judge(run: Run) -> Judge | None:
+def calibrate(plan: Plan, progress: Progress) -> Judge:
+    """Judges the plan's calibration set and nothing else. Raises CloudError if the judge gives no
+    score at all."""
+    return asyncio.run(calibrated(plan, progress))
+
+
+async def calibrated(plan: Plan, progress: Progress) -> Judge:
+    """Judges the calibration set on this event loop."""
+    async with asking(plan.target, plan.concurrency, plan.notice) as session:
+        run = Run(plan, session)
+        judge = await _judge(run, progress)
+    if judge is None:
+        raise UsageError("There is nothing to calibrate without a judge.")
+    return judge.model_copy(update=vars(run.judging))
+
+
+def _refuse_the_hopeless(run: Run) -> None:
+    if run.hopeless:
+        raise _unanswered(run, run.hopeless)
+
+
+def _unanswered(run: Run, error: str | None) -> CloudError:
+    return CloudError(
+        f"No question was answered{' and judged' if run.plan.judge else ''} by "
+        f"{run.plan.target.root}: {error}.",
+        hint="Check --url, the token's variable, --judge, and whether the service is ready.",
+    )
+
+
+async def _judge(run: Run, progress: Progress) -> Judge | None:
     """The judge with its calibration; what it says of the rows is added to it later."""
     plan = run.plan
-    if plan.judge is None:
+    if plan.judge is None or not plan.calibration:
+        return _judging(run, None)
+    name, graded = plan.calibration
+    before = run.judging.failed
+    first = await run.evaluated(graded[0])
+    _refuse_the_hopeless(run)
+    rest = await _bounded(
+        run.evaluated, graded[1:], plan.concurrency, progress, "graded answers", done=1
+    )
+    scores = [None if each is None else float(each["score"]) for each in (first, *rest)]
+    if all(score is None for score in scores):
+        why, _ = run.refused.most_common(1)[0]
+        raise CloudError(
+            f"The judge {plan.judge} gave none of {len(graded)} graded answers a score: {why}.",
+            hint="Name a configured provider's model as provider/model, and look at /readyz.",
+        )
+    run.judging.failed = before
+    return _judging(run, calibration(name, graded, scores))
+
+
+def _judging(run: Run, found: Calibration | None) -> Judge | None:
+    if run.plan.judge is None:
         return None
-    found = None
-    if plan.calibration:
-        name, graded = plan.calibration
-        judged = await _bounded(run.evaluated, graded, plan.concurrency, lambda *_: None)
-        scores = [None if each is None else float(each["score"]) for each in judged]
-        found = calibration(name, [each.human for each in graded], scores)
-        run.judging.failed = 0
     return Judge(
-        model=plan.judge,
+        model=run.plan.judge,
         prompt=None,
         failed=0,
         prompt_tokens=0,
@@ -207,19 +280,27 @@ async def _judge(run: Run) -> Judge | None:
 
 
 async def _bounded(
-    work: Callable[[T], Awaitable[R]], over: Sequence[T], concurrency: int, progress: Progress
+    work: Callable[[T], Awaitable[R]],
+    over: Sequence[T],
+    concurrency: int,
+    progress: Progress,
+    what: str,
+    *,
+    done: int = 0,
 ) -> list[R]:
-    """`work` over all, `concurrency` at once, in their order."""
-    places, done = asyncio.Semaphore(concurrency), 0
+    """`work` over all, `concurrency` at once, in their order; `done` of them were done before."""
+    places, total = asyncio.Semaphore(concurrency), done + len(over)
 
     async def one(each: T) -> R:
         nonlocal done
         async with places:
             found = await work(each)
         done += 1
-        progress(done, len(over))
+        progress(done, total, what)
         return found
 
+    if not over:
+        progress(done, total, what)
     return list(await asyncio.gather(*map(one, over)))
 
 
@@ -247,6 +328,14 @@ def _result(
         latency_ms=eval_report.times(rows, "latency_ms"),
         first_token_ms=eval_report.times(rows, "first_token_ms"),
         judge=judge,
-        notes=[f"{count} times {what}" for what, count in run.refused.most_common()],
+        notes=_notes(run, len(rows)),
         rows=list(rows),
     )
+
+
+def _notes(run: Run, asked: int) -> list[str]:
+    """What failed and how often, and what was not asked."""
+    failed = [f"{count} times {what}" for what, count in run.refused.most_common()]
+    total = len(run.plan.golden.questions)
+    left = [f"interrupted: {asked} of {total} questions were asked"] if asked < total else []
+    return left + failed

@@ -66,24 +66,50 @@ class GoldenSet(Table):
 
 
 class Agreement(Table):
-    """A measure of agreement with its 95 % bootstrap interval; null where it is not defined."""
+    """A measure of agreement with its 95 % interval (the bootstrap's, unless told otherwise); null
+    where it is not defined."""
 
     value: float | None
     low: float | None
     high: float | None
 
 
+class Category(Table):
+    """Graded answers of one kind: how many, how many of them people and the judge call right, on
+    how many they agree, and how many the judge gave no score for. `n` counts those too."""
+
+    n: int
+    people: int
+    judge: int
+    agreed: int
+    failed: int
+
+
+class Baseline(Table):
+    """How a score that asks no model agrees with people on the same answers. `gain`: the judge's
+    accuracy less this one's, paired (Tango's interval); above zero, the judge is surely better."""
+
+    accuracy: Agreement
+    kappa: Agreement
+    gain: Agreement | None = None
+
+
 class Calibration(Table):
-    """How a judging model agrees with people. kappa: Cohen's, of both scores cut at `cut`.
-    spearman: of the scores. difference: the judge's mean score less the people's."""
+    """How a judging model agrees with people. Of both scores, from `cut` on an answer counts as
+    right: accuracy (Wilson's interval) is the share of answers on which the words agree, kappa is
+    Cohen's. spearman: of the scores. difference: the judge's mean score less the people's.
+    baselines: `correct` and `f1` (from `cut` on), as the kit scores answers without a model."""
 
     name: str
     n: int
     failed: int
     cut: float
+    accuracy: Agreement | None = None
     kappa: Agreement
     spearman: Agreement
     difference: float | None
+    categories: dict[str, Category] = {}
+    baselines: dict[str, Baseline] = {}
 
 
 class Judge(Table):
@@ -137,6 +163,11 @@ class Result(Table):
     rows: list[Row]
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether not all questions of the golden set were asked."""
+        return self.golden is not None and self.asked < self.golden.questions
 
     def text(self) -> str:
         """The result as its file has it."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +17,8 @@ import pytest
 
 Llmops = Callable[..., Any]
 ANSWERS = {"Who?": "It was Maren.", "How many?": "300"}
+SLOW = "Why?"
+ENDED = threading.Event()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -22,6 +26,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.path != "/v1/search" and body["messages"][0]["content"] == SLOW:
+            ENDED.wait(30)
         if self.headers["authorization"] != "Bearer secret":
             self._send(401, {})
         elif self.path == "/v1/search":
@@ -44,10 +50,12 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def url() -> Iterator[str]:
     """Where the service listens."""
+    ENDED.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
+        ENDED.set()
         server.shutdown()
         thread.join()
 
@@ -112,6 +120,70 @@ def test_a_token_that_is_refused_is_exit_4(run: Llmops, monkeypatch: pytest.Monk
 def test_what_does_not_go_together_is_exit_2(run: Llmops, more: tuple[str, ...], says: str) -> None:
     found = run(*more)
     assert found.code == 2 and says in found.err
+
+
+def test_ctrl_c_writes_what_was_answered_and_is_exit_130(
+    url: str, golden: Path, tmp_path: Path
+) -> None:
+    rows = [{"id": "slow", "question": SLOW, "answer": "x"}]
+    golden.write_text("\n".join([golden.read_text(), *map(json.dumps, rows)]))
+    out = tmp_path / "partial.json"
+    words = ("eval", "run", "--url", url, "--token-env", "TOKEN", "--golden", str(golden))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "llmops_cli", *words, "--no-stream", "--out", str(out)],
+        env={**os.environ, "TOKEN": "secret"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    assert "2 of 3 questions" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    told, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "interrupted: 2 of 3 questions were asked" in told
+    assert json.loads(out.read_text())["asked"] == 2
+
+
+def test_where_the_result_cannot_be_written_nothing_is_asked(run: Llmops, golden: Path) -> None:
+    found = run("--out", str(golden / "result.json"))
+    assert found.code == 2 and "cannot be written" in found.err
+    assert "questions" not in found.err
+
+
+def test_an_address_without_its_scheme_is_told(llmops: Llmops, golden: Path) -> None:
+    found = llmops("eval", "run", "--url", "localhost:8000", "--golden", str(golden))
+    assert found.code == 2 and "is no address" in found.err
+
+
+def test_calibrate_without_a_judge_needs_no_service(llmops: Llmops, tmp_path: Path) -> None:
+    file = tmp_path / "graded.jsonl"
+    rows = [
+        {"question": "q", "reference": "240", "answer": "It is 240.", "label": "correct"},
+        {"question": "q", "reference": "240", "answer": "It is 420.", "label": "incorrect"},
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    found = llmops("eval", "calibrate", "--calibration", str(file))
+    assert found.code == 0 and "2 answers, 1 of them right by people" in found.out
+    assert "containment: agrees on 1.00" in found.out
+    told = llmops("eval", "calibrate", "--calibration", str(file), "--json").json
+    assert told["schema"] == "llmops-eval-calibration/1" and told["judge"] is None
+    assert told["baselines"]["correct"]["kappa"]["value"] == 1
+    needless = llmops("eval", "calibrate", "--calibration", str(file), "--url", "http://x")
+    assert needless.code == 2 and "add --judge" in needless.err
+
+
+def test_the_samples_set_is_found_from_anywhere_in_the_project(
+    llmops: Llmops, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = llmops("eval", "calibrate")
+    assert found.code == 2 and "--calibration FILE" in found.err
+    row = {"question": "q", "reference": "r", "answer": "r", "label": "correct"}
+    sample = project / "app_src/llm_service/sample"
+    (sample / "calibration.jsonl").write_text(json.dumps(row))
+    monkeypatch.chdir(sample)
+    assert "calibration.jsonl: 1 answers" in llmops("eval", "calibrate").out
 
 
 def test_compare_says_equal_worse_or_cannot_tell(

@@ -48,7 +48,7 @@ def test_a_broken_bundle_is_found_with_every_mistake(tmp_path: Path) -> None:
     (tmp_path / "features/other.json").write_text("{")
     found = bundle_lint.lint_at(tmp_path)
     assert not found.ok
-    assert len(found.findings) == 2
+    assert len(found.findings) == 4
 
 
 def test_configuration_that_hides_the_bundle_is_found_through_the_chain(tmp_path: Path) -> None:

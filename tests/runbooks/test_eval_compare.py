@@ -82,6 +82,16 @@ def test_questions_are_paired_by_id_and_the_rest_is_named() -> None:
     assert found.differences[0].n == 2
 
 
+def test_a_run_that_asked_too_few_of_the_questions_does_not_pass() -> None:
+    whole = result(correct(20, 20))
+    assert compare(whole, result(correct(18, 18))).exit_code is ExitCode.DONE
+    found = compare(whole, result(correct(17, 17)))
+    assert found.exit_code is ExitCode.UNDECIDED
+    assert "B has 17 of A's 20 questions, too few for a pass" in found.reason
+    assert compare(whole, result(correct(0, 17))).exit_code is ExitCode.FAILED
+    assert compare(result(correct(17, 17)), whole).exit_code is ExitCode.DONE
+
+
 def test_other_metrics_have_a_bootstrap_and_less_latency_is_better() -> None:
     a = result([{"correct": 1.0, "latency_ms": 100.0 + n % 5, "f1": n / 50} for n in range(50)])
     b = result([{"correct": 1.0, "latency_ms": 150.0 + n % 7, "f1": n / 50} for n in range(50)])
@@ -182,6 +192,35 @@ def test_a_bare_summary_and_several_providers_are_told_apart(tmp_path: Path) -> 
     assert ids[3:] == ["test-0/anthropic:claude", "test-0/anthropic:claude/repeat-2"]
 
 
+def test_version_2_of_promptfoo_numbers_neither_tests_nor_prompts(tmp_path: Path) -> None:
+    old = [
+        {
+            "provider": {"id": "openai:gpt-4"}, "prompt": {"raw": prompt, "display": "p"},
+            "vars": {"question": question}, "response": {"output": "Maren."}, "success": True,
+            "score": 1, "namedScores": {}, "latencyMs": 10,
+        }
+        for question in ("Who?", "When?")
+        for prompt in ("one", "two")
+    ]  # fmt: skip
+    whole = {"results": {"version": 2, "results": old, "table": {}, "stats": {}}, "config": {}}
+    found = eval_importers.from_promptfoo(write(tmp_path, "r.json", json.dumps(whole)))
+    assert [row.id for row in found.rows] == [
+        "test-0/prompt-0", "test-0/prompt-1", "test-1/prompt-0", "test-1/prompt-1"
+    ]  # fmt: skip
+    assert [row.question for row in found.rows] == ["Who?", "Who?", "When?", "When?"]
+
+
+def test_the_lines_of_promptfoos_jsonl_are_read_and_a_provider_may_be_a_name(
+    tmp_path: Path,
+) -> None:
+    summary: Any = PROMPTFOO["results"]
+    rows = [{**each, "provider": "echo"} for each in summary["results"]]
+    file = write(tmp_path, "results.jsonl", "\n".join(map(json.dumps, rows)) + "\n")
+    found = eval_importers.from_promptfoo(file)
+    assert [row.id for row in found.rows] == ["test-0", "test-1", "test-2"]
+    assert found.failed == 1
+
+
 def test_two_imports_are_compared(tmp_path: Path) -> None:
     worse = json.loads(json.dumps(PROMPTFOO))
     worse["results"]["results"][0]["success"] = False
@@ -218,6 +257,25 @@ def test_a_junit_report_is_imported(tmp_path: Path) -> None:
     assert found.rows[0].answer == "42" and found.rows[0].metrics["latency_ms"] == 250
     assert found.rows[1].metrics["latency_ms"] == 1_000_500
     assert (found.rows[3].error, found.failed, found.settings["skipped"]) == ("Boom", 1, 1)
+
+
+DIALECTS = """<testsuites xmlns="urn:junit"><testsuite name="s">
+<testcase classname="T" name="Disabled" status="notrun" time="0"/>
+<testcase classname="tests.test_x" name="test_a[ä-Ω]" time="0.1"><rerunFailure/></testcase>
+<testcase name="no class" time="soon"><error type="TimeoutError">
+</error></testcase>
+<testcase classname="T" name="said"><error message="">  at line 3
+   of x</error></testcase>
+</testsuite></testsuites>
+"""
+
+
+def test_the_dialects_of_junit_are_read(tmp_path: Path) -> None:
+    found = eval_importers.from_junit(write(tmp_path, "junit.xml", DIALECTS))
+    assert [row.id for row in found.rows] == ["tests.test_x.test_a[ä-Ω]", "no class", "T.said"]
+    assert [row.metrics["correct"] for row in found.rows] == [1, 0, 0]
+    assert [row.error for row in found.rows] == [None, "TimeoutError", "at line 3 of x"]
+    assert found.settings["skipped"] == 1
 
 
 BOMB = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><testsuite name="&b;"/>'

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
@@ -13,7 +15,7 @@ from aiohttp import web
 
 from llmops_runbooks import eval_schema
 from llmops_runbooks.errors import CloudError
-from llmops_runbooks.eval_ask import Target
+from llmops_runbooks.eval_ask import Asking, Target
 from llmops_runbooks.eval_golden import Golden, Graded, Question
 from llmops_runbooks.eval_run import Plan, evaluated
 
@@ -28,6 +30,47 @@ ANSWERS = {
 }
 
 
+class Clock:
+    """Time that passes by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        due = self.now + seconds
+        await asyncio.sleep(0)
+        self.now = max(self.now, due)
+
+
+class Scripted:
+    """A session whose service answers with these statuses, one after another."""
+
+    def __init__(self, answers: list[int], headers: dict[str, str]) -> None:
+        self.answers, self._headers = answers, headers
+
+    @asynccontextmanager
+    async def post(self, url: str, *, json: object) -> AsyncIterator[Answered]:
+        await asyncio.sleep(0)
+        status = self.answers.pop(0)
+        yield Answered(status, self._headers if status == 429 else {})
+
+
+class Answered:
+    """A response."""
+
+    def __init__(self, status: int, headers: dict[str, str]) -> None:
+        self.status, self.headers = status, headers
+
+    async def text(self) -> str:
+        return '{"choices": [{"message": {"content": "yes"}}]}'
+
+    async def read(self) -> bytes:
+        return b'{"error": {"message": "Too many\\nrequests."}}'
+
+
 class Service:
     """Answers like the service; `fails` lists statuses to answer first, per path."""
 
@@ -35,6 +78,8 @@ class Service:
         self.asked: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.fails: dict[str, list[int]] = {}
         self.cut: set[str] = set()
+        self.hold = ""
+        self.ended = asyncio.Event()
         self.url = ""
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -58,11 +103,13 @@ class Service:
 
     async def chat(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         question = body["messages"][0]["content"]
+        if question == self.hold:
+            await self.ended.wait()
         text, usage = ANSWERS[question], {"prompt_tokens": 100, "completion_tokens": 10}
         headers = {"x-llmops-release": "1.0.0-abc"}
         if not body.get("stream"):
             choice = {"message": {"content": text}, "finish_reason": "stop"}
-            whole = {"choices": [choice], "usage": usage, "supported": True}
+            whole = {"choices": [choice], "usage": usage, "supported": True, "feature": "support"}
             return web.json_response(whole, headers=headers)
         stream = web.StreamResponse(headers=headers)
         await stream.prepare(request)
@@ -91,6 +138,7 @@ async def service() -> AsyncIterator[Service]:
     await site.start()
     served.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield served
+    served.ended.set()
     await runner.cleanup()
 
 
@@ -183,6 +231,75 @@ async def test_if_nothing_answers_it_is_told_in_one_sentence(service: Service) -
     gone = Target("http://127.0.0.1:9")
     with pytest.raises(CloudError, match="No question was answered by"):
         await run(service, target=gone)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_service_that_will_answer_nobody_is_asked_once(
+    service: Service, status: int
+) -> None:
+    service.fails = {"/v1/chat/completions": [status] * 9}
+    with pytest.raises(CloudError, match=f"HTTP {status}"):
+        await run(service)
+    assert sum(path == "/v1/chat/completions" for path, _, _ in service.asked) == 1
+
+
+async def test_a_service_that_limits_rates_is_waited_for_and_loses_no_question() -> None:
+    answers, clock = [429] * 6 + [200], Clock()
+    session = Scripted(answers, {"retry-after": "40"})
+    said = await Asking(session, Target("http://x"), clock, clock.sleep).chat("q", stream=False)
+    assert (said.content, said.retries, said.error) == ("yes", 6, None)
+    assert clock.now == 240
+
+
+async def test_a_service_that_asks_for_more_patience_than_there_is_fails_the_question() -> None:
+    clock = Clock()
+    session = Scripted([429] * 9, {"retry-after": "3600"})
+    said = await Asking(session, Target("http://x"), clock, clock.sleep).chat("q", stream=False)
+    assert (said.content, said.error, clock.now) == (None, "HTTP 429: Too many requests", 0)
+    session = Scripted([429] * 99, {"retry-after": "50"})
+    said = await Asking(session, Target("http://x"), clock, clock.sleep).chat("q", stream=False)
+    assert said.content is None and clock.now == 300
+
+
+async def test_that_the_service_asks_for_patience_is_told_once_for_all_who_wait() -> None:
+    clock, told = Clock(), list[str]()
+    session = Scripted([429, 429, 200, 200], {"retry-after": "40"})
+    asking = Asking(session, Target("http://x"), clock, clock.sleep, told.append)
+    await asyncio.gather(*(asking.chat(each, stream=False) for each in "ab"))
+    assert told == ["the service asks for 40 s of patience (HTTP 429)"]
+
+
+async def test_while_one_question_waits_for_a_rate_limit_so_do_the_others() -> None:
+    clock = Clock()
+    session = Scripted([429, 200, 200], {"retry-after": "30"})
+    asking = Asking(session, Target("http://x"), clock, clock.sleep)
+    await asking.chat("q", stream=False)
+    assert clock.now == 30
+    session.answers, clock.now = [200], 10.0
+    await asking.chat("another", stream=False)
+    assert clock.now == 30
+
+
+async def test_interrupted_it_keeps_what_was_answered(service: Service) -> None:
+    asked = asyncio.Event()
+
+    def progress(done: int, total: int, what: str) -> None:
+        asked.set()
+
+    service.hold = NONE.text
+    plan = Plan(Target(service.url), GOLDEN, "test", concurrency=2)
+    running = asyncio.ensure_future(evaluated(plan, progress))
+    await asyncio.wait_for(asked.wait(), 10)
+    running.cancel()
+    found = await running
+    assert [row.id for row in found.rows] == ["right", "wrong"]
+    assert found.interrupted and found.asked == 2
+    assert found.notes == ["interrupted: 2 of 3 questions were asked"]
+
+
+async def test_a_feature_that_the_service_does_not_have_is_noted(service: Service) -> None:
+    found = await run(service, target=Target(service.url, feature="nope"), stream=False)
+    assert found.notes == ["3 times answered by the feature support, not by the one asked for"]
 
 
 async def test_a_feature_is_asked_by_its_header(service: Service) -> None:

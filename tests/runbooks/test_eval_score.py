@@ -80,10 +80,52 @@ def test_graded_answers_are_read(tmp_path: Path) -> None:
     row = {"question": "q", "reference": "r", "answer": "a", "score": True}
     (found,) = eval_golden.read_graded(write(tmp_path, row))
     assert found == eval_golden.Graded("q", ("r",), "a", 1.0)
-    with pytest.raises(UsageError, match="from 0 to 1"):
+    with pytest.raises(UsageError, match="how good a person found"):
         eval_golden.read_graded(write(tmp_path, {**row, "score": 5}))
     with pytest.raises(UsageError, match="needs"):
         eval_golden.read_graded(write(tmp_path, {"question": "q"}))
+
+
+def test_graded_answers_are_labelled_in_words_too(tmp_path: Path) -> None:
+    row = {"id": "1", "question": "q", "reference": [], "answer": "a", "category": "paraphrase"}
+    (found,) = eval_golden.read_graded(write(tmp_path, {**row, "label": "incorrect"}))
+    assert found == eval_golden.Graded("q", (), "a", 0.0, "paraphrase")
+    with pytest.raises(UsageError, match="how good a person found"):
+        eval_golden.read_graded(write(tmp_path, {**row, "label": "fine"}))
+    with pytest.raises(UsageError, match="the id '1' 2 times"):
+        eval_golden.read_graded(write(tmp_path, *[{**row, "label": "correct"}] * 2))
+
+
+def test_a_graded_answer_without_a_reference_is_no_question_without_an_answer(
+    tmp_path: Path,
+) -> None:
+    row = {"question": "q", "answer": "a", "label": "correct"}
+    with pytest.raises(UsageError, match="needs `question`, `reference` and `answer`"):
+        eval_golden.read_graded(write(tmp_path, row))
+
+
+def test_a_byte_order_mark_and_separators_inside_texts_are_read(tmp_path: Path) -> None:
+    file = tmp_path / "golden.jsonl"
+    text = '{"question": "Wer\u2028war\x85es?", "answer": "Øystein"}\r\n\n'
+    file.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    (found,) = eval_golden.read(file).questions
+    assert (found.text, found.references) == ("Wer\u2028war\x85es?", ("Øystein",))
+
+
+def test_a_file_that_is_not_utf_8_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "golden.jsonl"
+    file.write_bytes('{"question": "a", "answer": "b"}\n{"question": "Ø"'.encode("latin-1"))
+    with pytest.raises(UsageError, match="line 2 is not UTF-8"):
+        eval_golden.read(file)
+
+
+def test_the_calibration_set_beside_the_golden_set_goes_before_the_others(tmp_path: Path) -> None:
+    golden, other = tmp_path / "questions.jsonl", tmp_path / "other.jsonl"
+    assert eval_golden.beside(golden, other) is None
+    other.touch()
+    assert eval_golden.beside(golden, other) == other
+    (tmp_path / "calibration.jsonl").touch()
+    assert eval_golden.beside(golden, other) == tmp_path / "calibration.jsonl"
 
 
 TEXTS = (

@@ -8,6 +8,7 @@ fetched is what was released.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import re
@@ -165,9 +166,11 @@ def _sentence(told: str) -> str:
     key = place.removeprefix("$").removeprefix(".")
     unknown = UNKNOWN.match(what)
     if unknown:
-        allowed = ", ".join(_object(key).__struct_encode_fields__)
+        allowed = _object(key).__struct_encode_fields__
         name = f"{key}.{unknown['field']}".removeprefix(".")
-        return f"'{name}' is not known: allowed are {allowed}."
+        near = difflib.get_close_matches(unknown["field"], allowed, 1)
+        meant = f" (did you mean '{near[0]}'?)" if near else ""
+        return f"'{name}' is not known{meant}: allowed are {', '.join(allowed)}."
     last = key.rpartition(".")[2].partition("[")[0]
     if what.startswith("Invalid enum value"):
         return f"'{key}': {what}: allowed are {', '.join(_choices(key, last))}."

@@ -5,8 +5,10 @@ The service refuses a bundle at the first error; this is for whoever writes one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from llm_service.bundle import bundle as bundles
@@ -18,6 +20,9 @@ from llm_service.prices import price
 
 OVERRIDES = {"ANSWER_PROMPT": "prompt", "ANSWER_SENTENCES": "sentences", "PASSAGES": "passages"}
 """Variables of a release's configuration -> the field of the default feature each replaces."""
+
+LEAST = {"prompt": "any@1.0.0", "models": ["embedded"]}
+"""What a feature needs besides its name."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +80,39 @@ def lint(files: Mapping[str, str], configuration: Mapping[str, str] | None = Non
             else:
                 texts[prompts.reference(path)] = prompts.parse(path, files[path])
         except BundleError as error:
-            findings.append(Finding("error", path, str(error)))
+            told = _one_by_one(path, files[path]) or [str(error)]
+            findings += [Finding("error", path, each) for each in told]
     broken = {finding.file for finding in findings}
     findings += [Finding("error", *each) for each in _errors(features, texts, broken)]
     findings += [Finding("warning", *each) for each in _warnings(features, texts)]
     findings += [Finding("warning", *each) for each in _hidden(features, configuration or {})]
     rows = tuple(_row(feature) for feature in features.values())
     return Report(bundles.digest(files), rows, tuple(texts), tuple(findings))
+
+
+def _one_by_one(path: str, text: str) -> list[str]:
+    """What is wrong with each field of a feature on its own; empty if it is no object."""
+    try:
+        given = json.loads(text)
+    except ValueError:
+        return []
+    if not path.startswith("features/") or not isinstance(given, dict):
+        return []
+    least = {"name": PurePosixPath(path).stem, **LEAST}
+    trials = [{**least, key: value} for key, value in given.items()]
+    trials += [
+        {key: least[key] for key in least if key != missing}
+        for missing in sorted(least.keys() - given)
+    ]
+    return list(dict.fromkeys(filter(None, (_error(path, trial) for trial in trials))))
+
+
+def _error(path: str, fields: Mapping[str, Any]) -> str:
+    try:
+        bundles.decode(path, json.dumps(fields))
+    except BundleError as error:
+        return str(error)
+    return ""
 
 
 def _errors(

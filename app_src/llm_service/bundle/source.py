@@ -50,14 +50,11 @@ def read(uri: str | None) -> dict[str, str]:
 
 def of_folder(folder: Path) -> dict[str, str]:
     """The files in `folder` that belong to a bundle. Raises BundleError if there is none."""
-    try:
-        files = {
-            path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
-            for part, pattern in PARTS.items()
-            for path in sorted((folder / part).glob(pattern))
-        }
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"The bundle in {folder} cannot be read: {error}.") from error
+    files = {
+        path.relative_to(folder).as_posix(): _text(path)
+        for part, pattern in PARTS.items()
+        for path in sorted((folder / part).glob(pattern))
+    }
     if not files:
         raise BundleError(f"There is no bundle in {folder}: it needs features/ and prompts/.")
     return files
@@ -79,6 +76,15 @@ def of_json(content: bytes, origin: str) -> dict[str, str]:
 
 def _is_text(files: object) -> bool:
     return isinstance(files, Mapping) and all(isinstance(text, str) for text in files.values())
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BundleError(f"{path} of the bundle cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{path} of the bundle is not UTF-8: save it as UTF-8.") from error
 
 
 def _from_file(path: Path) -> bytes:

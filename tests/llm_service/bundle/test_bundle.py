@@ -107,7 +107,11 @@ VARIANTS = [{"name": "a", "weight": 0.5}, {"name": "b", "weight": 0.5}]
     ("given", "sentence"),
     [
         ({"passages": 21}, "features/answer.json: 'passages': Expected `int` <= 20."),
-        ({"passage": 4}, "features/answer.json: 'passage' is not known: allowed are name, prompt,"),
+        (
+            {"passage": 4},
+            "features/answer.json: 'passage' is not known (did you mean 'passages'?): "
+            "allowed are name, prompt,",
+        ),
         ({"cache": {"ttl": 1}}, "'cache.ttl' is not known: allowed are mode, scope, ttl_seconds,"),
         (
             {"cache": {"mode": "on"}},
@@ -194,6 +198,22 @@ def test_a_folder_without_a_bundle_says_what_it_needs(tmp_path: Path) -> None:
         load(str(tmp_path))
     with pytest.raises(BundleError, match="cannot be read: No such file"):
         load(str(tmp_path / "b.json"))
+
+
+def test_a_file_of_a_bundle_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "answer.json").write_bytes(b"\xff\xfe{")
+    with pytest.raises(BundleError, match=r"features/answer\.json of the bundle is not UTF-8"):
+        load(str(tmp_path))
+
+
+def test_what_costs_twice_or_is_shared_is_off_until_a_feature_says_so(tmp_path: Path) -> None:
+    stored = tmp_path / "bundle.json"
+    stored.write_bytes(canonical(files()))
+    plain = load(str(stored)).feature()
+    assert plain.hedge_after_ms is None
+    assert (plain.cache.mode, plain.cache.scope) == ("off", "user")
+    assert plain.experiment is None
 
 
 def test_a_feature_is_a_value() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from llm_service.bundle.lint import Report, lint
 from llm_service.bundle.source import read
 
@@ -44,10 +46,26 @@ def test_all_errors_are_told_at_once() -> None:
     assert not report.ok
     assert [each.file for each in report.findings if each.level == "error"] == [
         "features/a.json",
+        "features/a.json",
         "prompts/c/1.0.0.md",
         "features/b.json",
         "features/b.json",
     ]
+
+
+def test_every_field_of_a_feature_that_is_wrong_is_told() -> None:
+    text = '{"name": "a", "prompt": "1", "models": ["openai"], "passages": 99, "temprature": 1}'
+    report = lint({**read(None), "features/a.json": text})
+    told = [each.message for each in report.findings if each.level == "error"]
+    assert len(told) == 4
+    for key in ("'prompt'", "'models[0]'", "'passages'", "'temprature'"):
+        assert sum(key in message.split(":")[1] for message in told) == 1, key
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "7", '{"name": NaN}'])
+def test_a_feature_that_is_no_object_is_one_error(text: str) -> None:
+    report = lint({**read(None), "features/a.json": text})
+    assert {each.file for each in report.findings if each.level == "error"} == {"features/a.json"}
 
 
 def test_a_prompt_that_nobody_uses_is_a_warning() -> None:

@@ -4,6 +4,7 @@ in the database; have an answer evaluated; see what a service that is away looks
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 import shutil
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from provider_behaviours import Behaviour
+from provider_server import ProviderServer
 
 from llm_service import sample
 
@@ -148,6 +151,18 @@ def test_an_answer_is_evaluated_and_the_page_says_why(
     assert page.get_by_text("correct", exact=True).is_visible()
 
 
+def test_a_reference_left_empty_says_that_declining_is_right(
+    service: Any, serve: Callable[[str], str], page: Any
+) -> None:
+    page.goto(serve(service.url))
+    page.get_by_role("tab", name="Evaluate").click()
+    page.get_by_label("Question", exact=True).fill("Who won?")
+    page.get_by_label("Answer to evaluate").fill("I cannot find that in the handbook.")
+    page.get_by_role("button", name="Evaluate").click()
+    page.get_by_test_id("stMetricValue").wait_for()
+    assert page.get_by_test_id("stMetricValue").inner_text() == "1.00"
+
+
 def test_a_service_that_is_away_is_one_sentence(serve: Callable[[str], str], page: Any) -> None:
     page.goto(serve("http://127.0.0.1:9"))
     page.get_by_test_id("stChatInputTextArea").fill(QUESTION)
@@ -158,11 +173,70 @@ def test_a_service_that_is_away_is_one_sentence(serve: Callable[[str], str], pag
     assert alert.inner_text().strip() == "The service cannot be reached: is it running?"
 
 
+def test_a_question_that_failed_is_asked_again_by_a_button(
+    serve: Callable[[str], str], page: Any
+) -> None:
+    script = [Behaviour(status=500, message="Out of order."), Behaviour(words=("It does.",))]
+    with ProviderServer(script) as provider:
+        page.goto(serve(provider.url))
+        _write(page, QUESTION)
+        alert = page.get_by_test_id("stAlert")
+        alert.wait_for()
+        assert alert.inner_text().strip() == "Out of order."
+        page.get_by_role("button", name="Ask again").click()
+        page.get_by_text("It does.").wait_for()
+        assert [seen.json["messages"][-1]["content"] for seen in provider.requests] == [
+            QUESTION
+        ] * 2
+
+
+def test_the_words_that_have_come_are_shown_before_the_rest_is_there(
+    serve: Callable[[str], str], page: Any
+) -> None:
+    with ProviderServer(Behaviour(then="hang", after=3)) as provider:
+        page.goto(serve(provider.url))
+        _write(page, QUESTION)
+        page.get_by_text("word0 word1 word2").wait_for()
+        _keep(page, "streaming")
+        page.get_by_text("AI-generated", exact=True).wait_for()
+        assert not provider.last.finished
+
+
+def test_until_the_first_words_come_the_page_says_that_it_looks(
+    serve: Callable[[str], str], page: Any
+) -> None:
+    with ProviderServer(Behaviour(before_first=math.inf)) as provider:
+        page.goto(serve(provider.url))
+        _write(page, QUESTION)
+        page.get_by_text("Looking it up").wait_for()
+        _keep(page, "looking")
+
+
+def test_an_answer_shows_no_picture_and_asks_no_other_host(
+    serve: Callable[[str], str], page: Any
+) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    picture = ("Look: !", "[x](http://127.0.0.1:9/stolen?it=1)", " and *that*.")
+    with ProviderServer(Behaviour(words=picture)) as provider:
+        page.goto(serve(provider.url))
+        _ask(page, "What is *this*, for $5 or $6?")
+        said = page.get_by_test_id("stChatMessage")
+        assert said.nth(0).get_by_text("What is *this*, for $5 or $6?", exact=True).is_visible()
+        assert said.nth(1).locator("em").inner_text() == "that"
+        assert said.nth(1).locator("img").count() == 0
+    assert not [url for url in asked if "stolen" in url]
+
+
 def _ask(page: Any, question: str) -> None:
+    _write(page, question)
+    page.get_by_text("· release").first.wait_for()
+
+
+def _write(page: Any, question: str) -> None:
     box = page.get_by_test_id("stChatInputTextArea")
     box.fill(question)
     box.press("Enter")
-    page.get_by_text("AI-generated").first.wait_for()
 
 
 def _keep(page: Any, name: str) -> None:

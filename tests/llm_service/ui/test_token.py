@@ -37,9 +37,9 @@ def test_a_token_that_is_refused_is_read_again_once_for_everybody(url: str) -> N
 
 
 def test_a_token_that_stays_refused_is_what_the_visitor_hears(url: str) -> None:
-    with pytest.raises(Trouble, match="bearer token is missing or unknown"):
+    with pytest.raises(Trouble, match="whoever runs it should set SERVICE_TOKEN"):
         Client(url, Token("long gone")).passages(Answer("q"))
-    with pytest.raises(Trouble, match="bearer token is missing or unknown"):
+    with pytest.raises(Trouble, match="whoever runs it should set SERVICE_TOKEN"):
         Client(url, Token("long gone", lambda: "long gone")).passages(Answer("q"))
 
 
