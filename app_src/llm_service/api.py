@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from llm_service.auth import ANONYMOUS
 from llm_service.chat.admitting import target
 from llm_service.chat.state import PATH
 from llm_service.embedded import MODEL
@@ -55,8 +56,12 @@ async def chat(request: Request) -> Response:
 @router.post("/v1/search", response_model=SearchResponse)
 async def search(asked: SearchRequest, request: Request) -> Response:
     """The documents that match the query best, best first; none if no word of it is known."""
-    found = await _service(request).search(asked)
-    return Response(found.model_dump_json(), media_type=JSON)
+    service = _service(request)
+    principal = getattr(request.state, "principal", ANONYMOUS)
+    admission = service.limits.admit(principal, "search", 0)
+    found = await service.search(asked)
+    headers = service.limits.headers(admission)
+    return Response(found.model_dump_json(), headers=headers, media_type=JSON)
 
 
 @router.post("/v1/feedback", response_model=FeedbackTaken)
@@ -106,6 +111,7 @@ async def metrics(request: Request) -> Response:
 
 
 def _models(service: Service) -> Iterator[Model]:
+    """Each name once: a feature goes before a model of its name."""
     features = service.bundle.features
     for name in features:
         yield Model(id=name, created=MODEL_CREATED, owned_by="feature")
@@ -119,7 +125,8 @@ def _models(service: Service) -> Iterator[Model]:
     )
     listed = {each.model: each.provider for each in asked}
     for name, provider in {**listed, MODEL: "embedded"}.items():
-        yield Model(id=name, created=MODEL_CREATED, owned_by=provider)
+        if name not in features:
+            yield Model(id=name, created=MODEL_CREATED, owned_by=provider)
 
 
 def _service(request: Request) -> Service:

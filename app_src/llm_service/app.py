@@ -46,7 +46,13 @@ def _all_routes(service: Service, running: Running) -> FastAPI:
     from llm_service.jobs.api import router as jobs
     from llm_service.middleware import Guard, Observe
 
-    api = FastAPI(title="llm-service", lifespan=lambda _: running(), docs_url=None, redoc_url=None)
+    api = FastAPI(
+        title="llm-service",
+        lifespan=lambda _: running(),
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     api.state.service = service
     for each in (router, jobs, evaluations):
         api.include_router(each)

@@ -34,18 +34,22 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """A function offered to the model; `parameters` is a JSON Schema."""
+    """A function offered to the model; `parameters` is a JSON Schema. `strict` has the arguments
+    keep to it, for APIs that can."""
 
     name: str
     description: str = ""
     parameters: dict[str, Any] = {}
+    strict: bool | None = None
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider is asked. None leaves a parameter to the provider.
 
     `tool_choice` is "auto", "none", "required" or the name of one of `tools`.
-    `prediction` is a draft of the answer, for APIs that take one (OpenAI's field).
+    `parallel_tool_calls` False: one function at a time. `prediction` is a draft of the answer, for
+    APIs that take one (OpenAI's field); `more` holds parameters that only OpenAI's kind has, by
+    their names there.
     """
 
     model: str
@@ -59,6 +63,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     response_format: dict[str, Any] | None = None
     prediction: str | None = None
+    parallel_tool_calls: bool | None = None
+    more: dict[str, Any] | None = None
 
 
 class Usage(msgspec.Struct, frozen=True):

@@ -70,9 +70,22 @@ def parse(content: bytes, origin: str) -> list[Document]:
 def _document(line: bytes, where: str) -> Document:
     try:
         row = json.loads(line)
-        return Document(id=str(row["id"]), title=str(row["title"]), text=str(row["text"]))
+        return Document(*[_text(row, name) for name in ("id", "title", "text")])
     except (ValueError, TypeError, KeyError) as error:
         raise CorpusError(f'{where} is not {{"id", "title", "text"}}: {error!r}.') from error
+
+
+def _text(row: Any, name: str) -> str:
+    """The text under `name`. Raises ValueError for what no answer or no database could carry."""
+    value = row[name]
+    if not isinstance(value, str | int):
+        raise TypeError(f"{name} is no text")
+    text = str(value)
+    if not text.isascii() and text != text.encode(errors="replace").decode():
+        raise ValueError(f"{name} holds half of a surrogate pair")
+    if name == "id" and "\0" in text:
+        raise ValueError("id holds a NUL")
+    return text
 
 
 def _from_file(path: Path) -> bytes:

@@ -208,6 +208,11 @@ class Postgres:
         return True
 
 
+def storable(text: str) -> str:
+    """The text as PostgreSQL takes it: without NUL and halves of surrogate pairs."""
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
 def logins_of(database: Database) -> Logins:
     """Who logs in to `database`, as its settings say."""
     if database.secret:

@@ -17,6 +17,8 @@ NOT_JSON = "The body is not valid JSON."
 JSON = "application/json"
 TYPES = {403: "permission_error", 429: "rate_limit_error"}
 """Statuses whose `type` is a word of its own, as OpenAI's clients know them."""
+OF_BODIES = {408: "timeout", 413: "body_too_large"}
+"""What a body is refused with before it is whole, and the `code` of that."""
 
 
 class ApiError(Exception):
@@ -93,6 +95,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
     from starlette.exceptions import HTTPException
 
     assert isinstance(error, HTTPException)
+    if code := OF_BODIES.get(error.status_code):
+        return ApiError(error.status_code, error.detail, code=code).response()
     message = f"{error.detail}: {request.method} {request.url.path}"
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code)
     response = ApiError(error.status_code, message, code=code).response()
@@ -112,6 +116,7 @@ async def _validation_error(request: Request, error: Exception) -> Response:
     tag = str(first.get("ctx", {}).get("discriminator", "")).strip("'")
     if first["loc"] == ("body",) and not tag:
         return ApiError(400, NOT_AN_OBJECT, code="invalid_value").response()
-    param = tag or ".".join(str(part) for part in first["loc"][1:])
+    where = [str(part) for part in first["loc"][1:]]
+    param = tag or ".".join(part for part in where if not part.startswith("/"))
     message = f"{param}: {first['msg']}."
     return ApiError(400, message, code="invalid_value", param=param).response()

@@ -12,7 +12,7 @@ import asyncio
 from collections import OrderedDict
 from typing import Literal, NamedTuple
 
-from llm_service.database import Away, Postgres
+from llm_service.database import Away, Postgres, storable
 from llm_service.errors import ApiError, unavailable
 from llm_service.ledger import Ledger
 
@@ -78,15 +78,18 @@ class Feedback:
         self.recent = Recent()
 
     async def give(self, response_id: str, thumb: Thumb, comment: str | None) -> Given:
-        """Records the thumb. Raises ApiError: 404 for an unknown answer, 503 while the database
-        is away."""
+        """Records the thumb; `comment` is free of personal data.
+
+        Raises ApiError: 404 for an unknown answer, 503 while the database is away.
+        """
         try:
             release = await self._release_of(response_id)
             if release is None:
                 raise _unknown()
             if self._postgres is None:
                 return Given(release, self.recent.give(response_id, thumb))
-            row = await self._postgres.row(UPSERT, response_id, release, thumb, comment)
+            kept = None if comment is None else storable(comment)
+            row = await self._postgres.row(UPSERT, response_id, release, thumb, kept)
         except Away:
             raise unavailable("Feedback cannot be recorded now") from None
         return Given(release, bool(row["first"]))
@@ -94,9 +97,10 @@ class Feedback:
     async def _release_of(self, response_id: str) -> str | None:
         if response_id in self.recent:
             return self._release
-        for pause in LOOKUPS if self._ledger else ():
+        if self._ledger is None or not response_id.isprintable():
+            return None
+        for pause in LOOKUPS:
             await asyncio.sleep(pause)
-            assert self._ledger is not None
             if release := await self._ledger.release_of(response_id):
                 return release
         return None

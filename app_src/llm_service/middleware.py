@@ -6,6 +6,7 @@ Plain ASGI, since Starlette's BaseHTTPMiddleware starts a task per request.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from llm_service.auth import ANONYMOUS, Known
 from llm_service.chat.admitting import FEATURE
-from llm_service.chat.handler import MAX_BODY, TOO_LARGE, request_id
+from llm_service.chat.handler import LATE, MAX_BODY, SENDING, TOO_LARGE, request_id
 from llm_service.errors import ApiError, internal, unauthorized
 from llm_service.service import Service
 from llm_service.telemetry import Exchange
@@ -58,13 +59,19 @@ class Guard:
 
 
 def _limited(receive: Receive) -> Receive:
-    """`receive` that refuses to hand out more than MAX_BODY bytes: a chunked body tells its
-    length only by ending."""
-    received = 0
+    """`receive` that refuses to hand out more than MAX_BODY bytes, as a chunked body tells its
+    length only by ending, and to wait for them longer than SENDING seconds."""
+    received, whole = 0, False
+    ends = asyncio.get_running_loop().time() + SENDING
 
     async def limited() -> Message:
-        nonlocal received
-        message = await receive()
+        nonlocal received, whole
+        try:
+            async with asyncio.timeout_at(None if whole else ends):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, LATE) from None
+        whole = not message.get("more_body")
         received += len(message.get("body", b""))
         if received > MAX_BODY:
             raise HTTPException(413, TOO_LARGE)

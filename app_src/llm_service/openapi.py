@@ -22,18 +22,43 @@ REFUSALS = {
     "400": "Something in the request is wrong; `param` says what.",
     "401": "The bearer token is missing or unknown.",
     "404": "There is nothing of this name.",
+    "408": "The body did not come in time.",
     "413": "The body is larger than a megabyte.",
     "429": "A limit is reached, or a budget is spent; Retry-After says when to come back.",
+    "431": "The headers are larger than 64 KB.",
     "500": "The service failed.",
     "502": "The model provider answered with something that is no answer.",
     "503": "The service, or the model provider, is not ready.",
     "504": "The model provider took too long.",
 }
-OF_MODELS = ("502", "504")
+OF_CHATS = ("502", "504")
 EXAMPLE = {
     "model": "default",
     "messages": [{"role": "user", "content": "How many days of leave does everyone have?"}],
 }
+
+
+def _of(role: str, then: Document) -> Document:
+    return {"if": {"properties": {"role": {"const": role}}}, "then": then}
+
+
+def _needs(name: str, schema: Document) -> Document:
+    return {"required": [name], "properties": {name: schema}}
+
+
+SAID = {"not": {"type": "null"}}
+MESSAGES = [
+    _of("user", _needs("content", SAID)),
+    _of("assistant", {
+        "anyOf": [
+            _needs("content", SAID),
+            _needs("refusal", SAID),
+            _needs("tool_calls", {"type": "array", "minItems": 1}),
+        ]
+    }),
+    _of("tool", _needs("tool_call_id", {"type": "string", "minLength": 1})),
+]  # fmt: skip
+"""What a message must hold, by its role; the shape of all of them is `ChatMessage`."""
 
 
 def install(api: FastAPI, *, guarded: bool) -> None:
@@ -79,6 +104,7 @@ def _add_chat(operation: Document, schemas: Document) -> None:
         [ChatRequest, ChatCompletion], ref_template=TEMPLATE
     )
     schemas.update(found)
+    schemas["ChatMessage"]["allOf"] = MESSAGES
     operation["requestBody"] = {
         "required": True,
         "content": {"application/json": {"schema": request, "example": EXAMPLE}},
@@ -91,6 +117,7 @@ def _add_chat(operation: Document, schemas: Document) -> None:
             {"type": "number", "exclusiveMinimum": 0},
         ),
         _header("x-llmops-conversation", "Whose conversation it is, for experiments."),
+        _header("cache-control", "`no-cache` for a new answer, `no-store` to have none kept."),
     ]
     operation["responses"]["200"]["content"] = {
         "application/json": {"schema": response},
@@ -111,7 +138,7 @@ def _add_refusals(path: str, operation: Document, guarded: bool) -> None:
         _add_open(path, responses)
         return
     for status in REFUSALS:
-        if status not in OF_MODELS or path == PATH:
+        if status not in OF_CHATS or path == PATH:
             responses.setdefault(status, _refusal(status))
     if guarded:
         operation["security"] = [{BEARER: []}]

@@ -23,6 +23,9 @@ from llm_service.chat.state import DIRECT
 from llm_service.errors import ApiError
 
 NO_HTTP = "The request is no HTTP/1.1: check its request line, headers and body's framing."
+MOST_HEAD = 64 * 1024
+"""Bytes of a request's head, beyond what is read at once: what AWS's load balancers let through."""
+ENDLESS = f"The request's head is too large: send at most {MOST_HEAD} bytes of headers."
 CUT = "The request ended before its body did: send all of it."
 
 
@@ -30,13 +33,19 @@ class Protocol(HttpToolsProtocol):
     """One connection."""
 
     _reading = False
+    _waiting = 0
     _idle_since: float | None = None
     _running: RequestResponseCycle | None = None
     hung_up: Callable[[], None] | None = None
     """Called when the connection is lost: whoever answers at the moment wants to know."""
 
+    def data_received(self, data: bytes) -> None:
+        """As uvicorn's, which would keep a head of any length."""
+        if not (self._reading and self._endless(data)):
+            super().data_received(data)
+
     def on_message_begin(self) -> None:
-        self._reading = True
+        self._reading, self._waiting = True, 0
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
@@ -90,6 +99,21 @@ class Protocol(HttpToolsProtocol):
         else:
             self._refuse(NO_HTTP, "invalid_http")
 
+    def _endless(self, data: bytes) -> bool:
+        """Whether the request that `data` goes on with has a head too long already; that is
+        refused, and what comes after it is not looked at. `data` itself may hold the head's end
+        and much of a body."""
+        if "method" in self.scope:
+            return False
+        if self._waiting <= MOST_HEAD:
+            self._waiting += len(data)
+            return False
+        if self._answering():
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self._refuse(ENDLESS, "head_too_large", 431)
+        return True
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         scope: Any = cycle.scope
         scope["extensions"] = {DIRECT: Direct(self, cycle)}
@@ -116,10 +140,10 @@ class Protocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         return cycle is not None and cycle.response_started and not cycle.response_complete
 
-    def _refuse(self, sentence: str, code: str) -> None:
-        body = ApiError(400, sentence, code=code).body()
+    def _refuse(self, sentence: str, code: str, status: int = 400) -> None:
+        body = ApiError(status, sentence, code=code).body()
         heads = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self.transport.write(STATUS_LINE[400] + heads % len(body) + body)
+        self.transport.write(STATUS_LINE[status] + heads % len(body) + body)
         self.transport.close()
 
 

@@ -176,6 +176,7 @@ class Service:
             self._judge if self.providers else None,
             self._models_of,
             FromBudgets(self.limits, self.budgets, asked.budget_micro_usd_per_day),
+            self.providers,
         )
 
     @cached_property
@@ -213,14 +214,15 @@ class Service:
     async def give_feedback(self, given: FeedbackRequest) -> str:
         """Records and, if it is the first on that answer, publishes a thumb; the release that gave
         the answer. Raises ApiError."""
-        taken = await self.feedback.give(given.response_id, given.thumb, given.comment)
+        comment = safety.redact(given.comment).text if given.comment else None
+        taken = await self.feedback.give(given.response_id, given.thumb, comment)
         if taken.first:
             drawn = self.recording.drawn(given.response_id)
             thumb = Thumb(
                 response_id=given.response_id,
                 release=taken.release,
                 up=given.thumb == "up",
-                comment=safety.redact(given.comment or "").text,
+                comment=comment or "",
                 experiment=drawn.experiment,
                 variant=drawn.variant,
                 subject=drawn.subject,
@@ -302,7 +304,7 @@ class Service:
     def _endpoints(self) -> Endpoints:
         from llm_service.jobs.endpoints import endpoints
 
-        return endpoints(self.chat, self.search, self.evaluator)
+        return endpoints(self.chat, self.search, self.evaluator, self.limits)
 
     async def _perform(self, job: Job) -> tuple[int, bytes]:
         return await self._endpoints[job.endpoint](job)

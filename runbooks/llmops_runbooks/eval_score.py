@@ -20,11 +20,23 @@ RANKS = (1, 3, 5)
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
-DECLINING = re.compile(
-    r"(?:i['’]m sorry|i am sorry|sorry|unfortunately)?[,.: ]*(?:but )?i "
-    r"(?:cannot|can not|can['’]t|could not|couldn['’]t|do not know|don['’]t know|"
-    r"am unable|was unable|am not able)\b"
+SOURCE = (
+    r"(?:(?:provided|given|available) )?"
+    r"(?:handbook|corpus|context|documents?|documentation|passages?|pages?|sources?|text|"
+    r"information|excerpts?)(?: (?:provided|given|above|(?:that )?i (?:have|was given)))?"
 )
+"""What stands for the corpus in a refusal."""
+DECLINING = re.compile(
+    r"(?:i['’]m sorry|i am sorry|sorry|unfortunately)?[,.:; ]*(?:but )?(?:"
+    r"i (?:cannot|can not|can['’]t|could not|couldn['’]t|do not know|don['’]t know|am unable|"
+    r"was unable|am not able|did not find|didn['’]t find|found no|have no information)|"
+    rf"(?:the|this|these|our|your) {SOURCE} (?:does not|do not|doesn['’]t|don['’]t) "
+    r"(?:say|mention|state|specify|tell|contain|cover|provide|address|answer|indicate)|"
+    r"there (?:is|was) no (?:information|mention|answer)|"
+    r"(?:that|this|it|the answer|the information) is not "
+    rf"(?:\w+ )?(?:in|by) (?:the|this|these) {SOURCE})\b"
+)
+"""How a refusal begins, in the first person or in the source's name."""
 
 
 def normalised(text: str) -> str:

@@ -153,6 +153,28 @@ def test_an_answer_that_no_release_gave_is_a_404_with_a_database_too(
     assert give(service(start, where, "r"), "chatcmpl-nowhere", "up").status_code == 404
 
 
+async def test_what_the_database_cannot_hold_is_no_fault_of_the_database(
+    start: Start, where: dict[str, str], table: Table
+) -> None:
+    server = service(start, where, "r")
+    response_id = ask(server)
+    unknown = give(server, "chatcmpl-\0", "up")
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (404, "response_not_found")
+    assert give(server, response_id, "up", comment="Fine\0, I think.").status_code == 200
+    (row,) = await table("feedback", "created_at")
+    assert row["comment"] == "Fine, I think."
+    assert "not reachable" not in server.stderr.read_text()
+
+
+async def test_a_comment_is_kept_without_personal_data(
+    start: Start, where: dict[str, str], table: Table
+) -> None:
+    server = service(start, where, "r")
+    give(server, ask(server), "down", comment="Wrong. Write to ann@example.org")
+    (row,) = await table("feedback", "created_at")
+    assert row["comment"] == "Wrong. Write to [EMAIL]"
+
+
 def test_feedback_while_the_database_is_away_is_a_503(
     start: Start, where: dict[str, str], postgres: Any
 ) -> None:

@@ -168,6 +168,7 @@ def test_names_of_callers_are_few_and_harmless() -> None:
     names = Names(most=2)
     assert [names.of(given) for given in ("a", "b", "c", "a")] == ["a", "b", "other", "a"]
     assert [names.of(given) for given in (None, "", 'x"', "x" * 65, 3)] == ["default"] * 5
+    assert Names().of("4111111111111111") == "default"
 
 
 def test_a_name_that_a_stranger_sends_is_not_learnt() -> None:

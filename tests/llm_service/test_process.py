@@ -159,9 +159,19 @@ def test_a_wrong_start_is_one_sentence_and_exit_2(
     assert told.count("\n") == 1
 
 
-def test_a_malformed_corpus_is_told_by_file_and_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"id": "b"}',
+        '{"id": "b", "title": null, "text": "T."}',
+        '{"id": "b", "title": "B", "text": ["T."]}',
+        '{"id": "b", "title": "B", "text": "T \\ud800."}',
+        '{"id": "b\\u0000", "title": "B", "text": "T."}',
+    ],
+)
+def test_a_malformed_corpus_is_told_by_file_and_line(tmp_path: Path, line: str) -> None:
     bad = tmp_path / "bad.jsonl"
-    bad.write_text('{"id": "a", "title": "A", "text": "T."}\n{"id": "b"}\n')
+    bad.write_text('{"id": "a", "title": "A", "text": "T."}\n' + line)
     assert "bad.jsonl, line 2 is not" in refused("--no-auth", "--corpus", str(bad))
 
 

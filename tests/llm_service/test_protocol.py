@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import re
+import select
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -51,6 +52,35 @@ def test_requests_sent_at_once_are_answered_one_after_another(start: Start) -> N
         assert head.count(b"\r\ndate: ") == head.count(b"\r\nx-llmops-release: ") == 1
         assert json.loads(body)["object"] == "chat.completion"
     assert len({json.loads(answer.partition(b"\r\n\r\n")[2])["id"] for answer in answers}) == 3
+
+
+def test_a_head_without_an_end_is_refused_before_it_fills_the_memory(start: Start) -> None:
+    server = start("--no-auth", "--corpus", str(DOCUMENTS))
+    sent = 0
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+        line.sendall(b"GET /healthz HTTP/1.1\r\nx-long: ")
+        while not select.select([line], [], [], 0.1)[0]:
+            line.sendall(b"a" * 16_384)
+            sent += 16_384
+            assert sent < 4_000_000
+        found = line.recv(65536)
+    head, _, body = found.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 431 ")
+    assert json.loads(body)["error"]["code"] == "head_too_large"
+    assert server.status("/healthz") == 200
+
+
+def test_a_head_in_pieces_is_read_and_a_long_body_is_none_of_it(start: Start) -> None:
+    server = start("--no-auth", "--corpus", str(DOCUMENTS))
+    content = QUESTION[:-1] + b', "metadata": {"note": "' + b"n" * 300_000 + b'"}}'
+    head = request().partition(b"\r\n\r\n")[0]
+    head = head.replace(b": %d" % len(QUESTION), b": %d" % len(content)) + b"\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+        line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(0, len(head) - 7, 7):
+            line.sendall(head[at : at + 7])
+        line.sendall(head[at + 7 :] + content)
+        assert line.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_client_of_http_1_0_gets_its_answer_and_the_end(start: Start) -> None:

@@ -98,13 +98,28 @@ def test_answering_what_the_corpus_does_not_answer_is_worth_nothing() -> None:
         "Sorry, I can’t help with that.",
         "Unfortunately I was unable to find it.",
         "I cannot find",
+        "The handbook does not say which bank holds the accounts.",
+        "Sorry, the provided context doesn't mention a price.",
+        "There is no information about profits in what I was given.",
+        "That is not covered in the handbook.",
     ],
 )
 def test_refusals_are_known_by_their_words(text: str) -> None:
     assert declines(text, DECLINE)
 
 
-@pytest.mark.parametrize("text", ["", RIGHT, "You cannot rinse at 90 degrees.", "No."])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        RIGHT,
+        "You cannot rinse at 90 degrees.",
+        "No.",
+        "The handbook does not allow phones at the counter.",
+        "It is not covered by the warranty.",
+        "There is no break before noon.",
+    ],
+)
 def test_answers_are_no_refusals(text: str) -> None:
     assert not declines(text, DECLINE)
     assert not declines(text, "")

@@ -96,7 +96,7 @@ def key_of(
     whose = (principal.name, user) if policy.scope == "user" else ()
     parameters = (
         call.model, call.temperature, call.top_p, call.max_tokens,
-        call.stop, call.seed, call.response_format,
+        call.stop, call.seed, call.response_format, call.more,
     )  # fmt: skip
     scope = (release, feature, policy.scope, whose, parameters, models, before, after)
     partition = hashlib.sha256(_ENCODER.encode(scope)).digest()

@@ -85,7 +85,9 @@ class Admitting:
     def _admit(self, chat: Chat, feature: Feature) -> None:
         """Takes the request from the limits, and looks whether there is money for it."""
         assert chat.request is not None
-        most = chat.request.limit or feature.max_tokens
+        most, cap = chat.request.limit, feature.max_tokens
+        if most is None or (cap is not None and cap < most):
+            most = cap
         tokens = estimated((each.content for each in chat.messages), most)
         chat.admission = self.limits.admit(chat.principal, feature.name, tokens)
         action = self.budgets.action(chat.principal, feature)

@@ -22,6 +22,10 @@ OWN_TOOL = "search_corpus"
 ROLES = {"developer": "system"}
 """Roles that providers know under another name."""
 
+MORE = ("frequency_penalty", "presence_penalty", "logit_bias", "reasoning_effort", "verbosity")
+"""What only OpenAI's kind of provider has."""
+_NOTHING = (None,) * len(MORE)
+
 
 class TooLong(Exception):
     """A message is longer than MAX_TEXT; `param` says which."""
@@ -33,10 +37,14 @@ class TooLong(Exception):
 
 def messages(request: ChatRequest) -> tuple[Message, ...]:
     """The conversation. Raises ApiError 400, and TooLong."""
-    found = [_message(each, i) for i, each in enumerate(request.messages)]
-    for each in found:
+    return tuple([_message(each, i) for i, each in enumerate(request.messages)])
+
+
+def need_question(conversation: Sequence[Message]) -> None:
+    """Raises ApiError 400 where nothing is asked that could be looked up."""
+    for each in conversation:
         if each.role == "user" and each.content and not each.content.isspace():
-            return tuple(found)
+            return
     raise refuse("messages", "none is a question of the user.")
 
 
@@ -79,6 +87,20 @@ def response_format(request: ChatRequest) -> dict[str, Any] | None:
         raise refuse("response_format.json_schema", "it is required with type json_schema.")
     made: dict[str, Any] = msgspec.to_builtins(asked)
     return _without_none(made)
+
+
+def more(request: ChatRequest) -> dict[str, Any] | None:
+    """The parameters of MORE that are set; None, as nearly always, for none."""
+    given = (
+        request.frequency_penalty,
+        request.presence_penalty,
+        request.logit_bias,
+        request.reasoning_effort,
+        request.verbosity,
+    )
+    if given == _NOTHING:
+        return None
+    return {name: value for name, value in zip(MORE, given, strict=True) if value is not None}
 
 
 def prediction(request: ChatRequest) -> str | None:
@@ -143,7 +165,7 @@ def _part(part: ContentPart, param: str) -> str:
 
 def _tool(function: Any) -> Tool:
     parameters = function.parameters or {"type": "object", "properties": {}}
-    return Tool(function.name, function.description or "", parameters)
+    return Tool(function.name, function.description or "", parameters, function.strict)
 
 
 def _without_none(document: dict[str, Any]) -> dict[str, Any]:

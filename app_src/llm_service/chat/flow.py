@@ -22,6 +22,9 @@ from llm_service.chat.known import Known, KnownBodies
 from llm_service.chat.state import ATTEMPTS, Chat, FeatureCall
 from llm_service.prices import Price
 
+CONTROL = "cache-control"
+"""RFC 9111, section 5.2.1: `no-cache` asks anew, `no-store` keeps nothing either."""
+
 
 @dataclass
 class Flow:
@@ -45,7 +48,7 @@ class Flow:
         else:
             chat.injection = known.injection
         assert chat.feature is not None
-        if chat.feature.cache.mode == "off":
+        if chat.feature.cache.mode == "off" or "no-store" in chat.headers.get(CONTROL, ""):
             return self.answering.prompting.asked(chat)
         return self._looked_up(chat, chat.feature, body, known)
 
@@ -95,7 +98,7 @@ class Flow:
         scope = (chat.principal.name, feature, chat.variant, tuple(chat.targets))
         if known is not None and known.scope == scope:
             chat.cache_key = known.key
-            return self.cache.peek(known.key) or self.answering.prompting.asked(chat)
+            return self._peeked(chat, known.key) or self.answering.prompting.asked(chat)
         call = self.answering.prompting.asked(chat)
         key = chat.cache_key = self._key(chat, feature, call)
         if key is None:
@@ -104,7 +107,14 @@ class Flow:
         assert chat.injection is not None
         read = Known(chat.request, chat.messages, chat.injection, scope, key)
         self._bodies.put(body, read)
-        return self.cache.peek(key) or call
+        return self._peeked(chat, key) or call
+
+    def _peeked(self, chat: Chat, key: CacheKey) -> Cached | None:
+        """The answer that this process keeps; None for a client that wants a new one."""
+        if "no-cache" in chat.headers.get(CONTROL, ""):
+            chat.cached = "miss"
+            return None
+        return self.cache.peek(key)
 
     def _key(self, chat: Chat, feature: Feature, call: FeatureCall) -> CacheKey | None:
         assert chat.request is not None
@@ -123,7 +133,7 @@ class Flow:
         """The answer that was given before, here or in another task."""
         if isinstance(asked, Cached):
             return asked
-        if chat.cache_key is None:
+        if chat.cache_key is None or chat.cached == "miss":
             return None
         found = await self.cache.get(chat.cache_key)
         chat.cached = "miss"

@@ -36,6 +36,7 @@ logger = logging.getLogger("llm_service")
 
 MAX_BODY = 1024 * 1024
 TOO_LARGE = f"The body is too large: send at most {MAX_BODY} bytes."
+LATE = "The body did not come: send it at once."
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 READING = 30.0
 """Seconds beyond its deadline that a client may take to read an answer."""
@@ -314,7 +315,7 @@ async def _body(chat: Chat, receive: Receive, direct: Direct | None) -> bytes:
         chat.guarded = True
         raise ApiError(413, TOO_LARGE, code="body_too_large")
     kind = chat.headers.get("content-type")
-    if kind is not None and "json" not in kind:
+    if kind is not None and "json" not in kind and "json" not in kind.lower():
         raise ApiError(400, NOT_AN_OBJECT, code="invalid_value")
     if direct is not None and (whole := direct.body()) is not None:
         return _bounded(chat, whole)
@@ -325,7 +326,7 @@ async def _body(chat: Chat, receive: Receive, direct: Direct | None) -> bytes:
         async with asyncio.timeout(SENDING):
             return await _pieces(chat, message, receive)
     except TimeoutError:
-        raise ApiError(408, "The body did not come: send it at once.", code="timeout") from None
+        raise ApiError(408, LATE, code="timeout") from None
 
 
 async def _pieces(chat: Chat, message: Mapping[str, object], receive: Receive) -> bytes:

@@ -9,7 +9,7 @@ import msgspec
 
 from llm_service import safety
 from llm_service.bundle import Bundle, Feature
-from llm_service.calls import Message, Tool
+from llm_service.calls import Message, Tool, ToolCall
 from llm_service.chat import asked
 from llm_service.chat.admitting import EMBEDDED
 from llm_service.chat.state import Chat, FeatureCall
@@ -38,6 +38,8 @@ class Prompting:
         request, feature = chat.request, chat.feature
         assert request is not None
         assert feature is not None
+        if feature.retrieval == "context" or _embedded(chat):
+            asked.need_question(chat.messages)
         return FeatureCall(
             model="",
             messages=self._conversation(chat, feature),
@@ -50,7 +52,9 @@ class Prompting:
             stop=asked.stop(request),
             seed=request.seed,
             response_format=asked.response_format(request),
-            prediction=asked.prediction(request),
+            prediction=self._drafted(chat, feature),
+            parallel_tool_calls=request.parallel_tool_calls,
+            more=asked.more(request),
         )
 
     async def prompted(self, chat: Chat, call: FeatureCall) -> FeatureCall:
@@ -60,7 +64,7 @@ class Prompting:
         knows its prompt and finds its own passages. Raises ApiError 503 while the corpus that is
         needed is loading.
         """
-        embedded = sum([target.provider == EMBEDDED for target in chat.targets])
+        embedded = _embedded(chat)
         if embedded or call.feature.retrieval != "none":
             self.answerer(call.feature)
         if embedded == len(chat.targets):
@@ -99,11 +103,30 @@ class Prompting:
             return chat.messages
         return tuple([_masked(each, chat) for each in chat.messages])
 
+    def _drafted(self, chat: Chat, feature: Feature) -> str | None:
+        """The client's draft of the answer, masked likewise."""
+        assert chat.request is not None
+        drafted = asked.prediction(chat.request)
+        return _clean(drafted, chat) if drafted and feature.redact_for_provider else drafted
+
+
+def _embedded(chat: Chat) -> int:
+    """How many of the chat's targets are the embedded answerer."""
+    return sum([target.provider == EMBEDDED for target in chat.targets])
+
 
 def _masked(message: Message, chat: Chat) -> Message:
-    redacted = safety.redact(message.content)
+    content = _clean(message.content, chat)
+    calls = message.tool_calls and tuple(
+        [ToolCall(each.id, each.name, _clean(each.arguments, chat)) for each in message.tool_calls]
+    )
+    return Message(message.role, content, calls, message.tool_call_id)
+
+
+def _clean(text: str, chat: Chat) -> str:
+    redacted = safety.redact(text)
     chat.redacted(redacted.found)
-    return msgspec.structs.replace(message, content=redacted.text) if redacted.found else message
+    return redacted.text
 
 
 def _with_search(

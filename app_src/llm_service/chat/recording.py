@@ -72,13 +72,15 @@ class Recording:
         """Records a chat that ended now."""
         ended = time.perf_counter()
         try:
-            if chat.text and not chat.answered:
+            told = chat.usage
+            if not told.prompt if chat.answered else chat.text:
                 chat.usage = _estimate(chat)
             cost = charging.cost(chat, self.own_price)
             self._settle(chat, cost)
-            if chat.answered:
+            if chat.answered or chat.text:
                 self._remember(chat)
-                self._keep(chat)
+            if chat.answered:
+                self._keep(chat, told)
             self.telemetry.record(self._exchange(chat, cost, ended))
         except Exception:
             logger.exception("request %s could not be recorded", chat.request_id)
@@ -97,7 +99,8 @@ class Recording:
             self.budgets.charge(chat.principal, chat.feature, cost)
 
     def _remember(self, chat: Chat) -> None:
-        """What thumbs, the ledger and scoring need of an answer."""
+        """What thumbs, the ledger and scoring need of an answer; the first two also of what came
+        of one whose reader left, or that was cut: it may get a thumb too."""
         self.feedback.recent.add(chat.id)
         if chat.experiment:
             self._variants[chat.id] = Drawn(chat.experiment, chat.variant, chat.subject)
@@ -107,13 +110,13 @@ class Recording:
         if self.ledger:
             documents = [each.id for each in chat.sources]
             self.ledger.record(entry(chat.id, self.release, asked, documents))
-        if self.scoring and chat.hits is not None and not chat.tool_calls:
+        if self.scoring and chat.answered and chat.hits is not None and not chat.tool_calls:
             source = chat.hits[0].passage if chat.hits else None
             self.scoring.offer(Scorable(chat.id, asked, chat.text, source, chat.guarded))
 
-    def _keep(self, chat: Chat) -> None:
-        """Puts the answer where it may be given again: one that came whole, unguarded, and either
-        supported or a refusal."""
+    def _keep(self, chat: Chat, told: Usage) -> None:
+        """Puts the answer where it may be given again, with the usage that was `told`: one that
+        came whole, unguarded, and either supported or a refusal."""
         if chat.cached != "miss" or chat.cache_key is None or chat.target is None:
             return
         if chat.guarded or chat.tool_calls or chat.finish_reason != "stop":
@@ -122,7 +125,7 @@ class Recording:
             return
         kept = Cached(
             text=chat.text,
-            usage=chat.usage,
+            usage=told,
             model=str(chat.target),
             fingerprint=chat.fingerprint,
             sources=tuple(chat.sources),
@@ -192,10 +195,13 @@ class Recording:
 
 
 def _estimate(chat: Chat) -> Usage:
-    """What a stream that nobody heard to its end cost so far: its provider charges for it, and
-    told no usage."""
+    """What an answer cost whose provider told no usage: some never do, and none does in a stream
+    that nobody heard to its end."""
     read = estimated((each.content for each in chat.messages), None)
-    return Usage(chat.usage.prompt + read, chat.usage.completion + len(chat.text) // CHARACTERS)
+    written = len(chat.text) // CHARACTERS
+    if chat.answered:
+        return Usage(read, chat.usage.completion or written)
+    return Usage(chat.usage.prompt + read, chat.usage.completion + written)
 
 
 def _attempt(made: Attempt) -> telemetry.Attempt:

@@ -126,8 +126,8 @@ class Chunks:
     def __init__(self, head: Head, include_usage: bool) -> None:
         self._head = encode(head)[:-1]
         self._before = b"data: " + self._head + b',"choices":[{"index":0,"delta":'
-        tail = b',"usage":null' if include_usage else b""
-        self._after = b',"finish_reason":null}]' + tail + b"}\n\n"
+        self._usage = b',"usage":null' if include_usage else b""
+        self._after = b',"finish_reason":null}]' + self._usage + b"}\n\n"
         self._before_text = self._before + b'{"content":'
         self._after_text = b"}" + self._after
 
@@ -155,7 +155,7 @@ class Chunks:
 
     def last(self, reason: FinishReason, own: Own) -> bytes:
         """The chunk that says why the answer ends, with the service's own fields."""
-        end = b'{},"finish_reason":' + encode(reason) + b"}],"
+        end = b'{},"finish_reason":' + encode(reason) + b"}]" + self._usage + b","
         return self._before + end + encode(own)[1:] + b"\n\n"
 
     def usage(self, used: Tokens) -> bytes:

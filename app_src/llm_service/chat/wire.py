@@ -125,6 +125,8 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     tools: Annotated[list[FunctionTool], Meta(max_length=MAX_TOOLS)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
+    functions: None = None
+    function_call: None = None
     prediction: Prediction | None = None
     frequency_penalty: Penalty | None = None
     presence_penalty: Penalty | None = None
@@ -164,7 +166,8 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
 _decoder = msgspec.json.Decoder(ChatRequest)
 _WHERE = re.compile(r"^(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(?P<name>[^`]*)`$")
-_UNION = re.compile(r"`([a-z |]+)`")
+_REPLACED = {"functions": "tools", "function_call": "tool_choice"}
+"""What OpenAI deprecated, and what took its place."""
 
 
 def decode(body: bytes) -> ChatRequest:
@@ -192,6 +195,8 @@ def _invalid(text: str) -> ApiError:
         return refuse(param, "it is required: send it.")
     if not path:
         return ApiError(400, NOT_AN_OBJECT, code="invalid_value")
+    if path in _REPLACED:
+        return refuse(path, f"it is no longer taken: send {_REPLACED[path]}.")
     return refuse(path, f"{what}.")
 
 

@@ -6,7 +6,7 @@ costs nothing but its own score: the rules' stands, and `judge_error` says why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from llm_service.auth import ANONYMOUS, Principal
 from llm_service.errors import ApiError
@@ -26,7 +26,8 @@ def no_features(_: str) -> Sequence[str]:
 
 
 class Evaluator:
-    """Evaluates answers. `complete` None: no provider is configured, so no model can judge."""
+    """Evaluates answers. `complete` None: no provider is configured, so no model can judge;
+    `providers` are the configured ones, None: whatever is named."""
 
     def __init__(
         self,
@@ -34,15 +35,19 @@ class Evaluator:
         complete: Complete | None = None,
         models_of: ModelsOf = no_features,
         paying: Paying | None = None,
+        providers: Collection[str] | None = None,
     ) -> None:
         self._settings, self._complete, self._models_of = settings, complete, models_of
+        self._providers = providers
         self._paying: Paying = paying or Nothing()
 
     async def evaluate(
         self, asked: EvaluationRequest, principal: Principal = ANONYMOUS
     ) -> Evaluation:
-        """The verdict. Raises ApiError: 404 for a judge that there is not, 429 for one that the
-        principal's limits or budgets do not let it ask."""
+        """The verdict. Raises ApiError: 404 for a judge that there is not, 429 where the
+        principal's limits, or for a judge its budgets, do not let it ask."""
+        if asked.judge is None:
+            self._paying.count(principal)
         ruling = rules.ruling(asked.answer, asked.references, asked.contexts)
         found = Evaluation(
             score=ruling.score, verdict=ruling.verdict, why=ruling.why, metrics=ruling.metrics
@@ -73,6 +78,9 @@ class Evaluator:
         return allowed
 
     def _may_judge(self, model: str) -> bool:
+        provider = model.partition("/")[0]
+        if self._providers is not None and provider not in self._providers:
+            return False
         return not self._settings.judges or model in self._settings.judges
 
 

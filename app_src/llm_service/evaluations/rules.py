@@ -3,7 +3,8 @@
     refused                     declined; 1 if the question cannot be answered, else 0
     answered the unanswerable   wrong, 0
     exact or contained          correct, 1
-    a number is missing         never correct: a wrong figure makes a sentence wrong
+    another number              wrong, 0: the reference's unit with a figure it does not have
+    a number is missing         never correct
     else                        its F1: correct from CORRECT on, partly from PARTLY on
 
 A refusal is known by the usual words (`quality.declines`).
@@ -92,6 +93,9 @@ def _without_a_number(
     answer: str, references: Sequence[str], f1: float
 ) -> tuple[float, Verdict, str]:
     nearest = max(references, key=lambda reference: scores.numbers(answer, reference))
+    if denied := scores.denied(answer, nearest):
+        said, wanted = denied
+        return 0.0, "wrong", f"The answer says {said} where the reference says {wanted}."
     lacking = ", ".join(map(str, scores.missing(answer, nearest)))
     score = min(f1, (PARTLY + CORRECT) / 2)
     return score, word(score), f"The answer lacks what the reference gives as {lacking}."

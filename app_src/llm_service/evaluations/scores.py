@@ -17,7 +17,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from llm_service.text import WORD, terms
 
@@ -69,10 +69,11 @@ def best(measure: Callable[[str, str], float], answer: str, references: Sequence
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A number with the stem of its unit; empty where none is named."""
+    """A number with the stem of its unit, empty where none is named; `text` is how it was put."""
 
     value: float
     unit: str = ""
+    text: str = field(default="", compare=False)
 
     def meets(self, other: Quantity) -> bool:
         """Whether both say the same; a unit that one of them leaves out is no difference."""
@@ -80,8 +81,12 @@ class Quantity:
             not self.unit or not other.unit or self.unit == other.unit
         )
 
+    def denies(self, other: Quantity) -> bool:
+        """Whether both name the same unit, and another number."""
+        return self.unit == other.unit != "" and self.value != other.value
+
     def __str__(self) -> str:
-        return f"{self.value:g} {self.unit}".rstrip()
+        return self.text or f"{self.value:g} {self.unit}".rstrip()
 
 
 def quantities(text: str) -> list[Quantity]:
@@ -94,6 +99,19 @@ def missing(answer: str, reference: str) -> list[Quantity]:
     """The quantities of the reference that the answer does not have."""
     said = quantities(answer)
     return [wanted for wanted in quantities(reference) if not any(map(wanted.meets, said))]
+
+
+def denied(answer: str, reference: str) -> tuple[Quantity, Quantity] | None:
+    """The first quantity of the answer that is none of the reference's, and the one that it puts
+    another number to."""
+    wanted = quantities(reference)
+    lacking = missing(answer, reference)
+    for said in quantities(answer):
+        if not any(map(said.meets, wanted)):
+            for other in lacking:
+                if said.denies(other):
+                    return said, other
+    return None
 
 
 def numbers(answer: str, reference: str) -> float:
@@ -118,10 +136,10 @@ def _content(text: str) -> set[str]:
 
 
 def _quantity(found: re.Match[str]) -> Quantity:
-    value = float(found["number"].replace(",", ""))
+    value, text = float(found["number"].replace(",", "")), found[0].strip()
     if found["money"]:
-        return Quantity(value, MONEY[found["money"]])
+        return Quantity(value, MONEY[found["money"]], text)
     if found["percent"]:
-        return Quantity(value, "%")
+        return Quantity(value, "%", text)
     stems = terms(found["unit"] or "")
-    return Quantity(value, stems[0] if stems else "")
+    return Quantity(value, stems[0], text) if stems else Quantity(value, "", found["number"])

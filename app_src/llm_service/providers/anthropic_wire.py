@@ -1,8 +1,8 @@
 """Anthropic's messages: https://platform.claude.com/docs/en/api/messages.
 
 The system prompt stands apart, tool calls and their results are blocks, the results of one round
-are one user message, `max_tokens` is required. `seed`, `prediction` and a `response_format` without
-a schema have no counterpart and are left out; temperatures end at 1.
+are one user message, `max_tokens` is required. `seed`, `prediction`, `more` and a `response_format`
+without a schema have no counterpart and are left out; temperatures end at 1.
 
 Streams (https://platform.claude.com/docs/en/build-with-claude/streaming): message_start,
 content_block_start/_delta/_stop, message_delta, message_stop; ping and events that are new are left
@@ -254,13 +254,20 @@ def _add_parameters(said: dict[str, Any], call: Call) -> None:
             }
             for tool in call.tools
         ]
-        if call.tool_choice is not None:
-            said["tool_choice"] = _choice(call.tool_choice)
+        choice = _choice(call)
+        if choice is not None:
+            said["tool_choice"] = choice
 
 
-def _choice(choice: str) -> dict[str, str]:
+def _choice(call: Call) -> dict[str, Any] | None:
+    """Which tool is to be called, and whether several may be at once."""
     words = {"auto": "auto", "none": "none", "required": "any"}
-    return {"type": words[choice]} if choice in words else {"type": "tool", "name": choice}
+    alone = call.parallel_tool_calls is False
+    choice = call.tool_choice or ("auto" if alone else None)
+    if choice is None:
+        return None
+    found = {"type": words[choice]} if choice in words else {"type": "tool", "name": choice}
+    return found | {"disable_parallel_tool_use": True} if alone and choice != "none" else found
 
 
 def _usage(usage: _Usage) -> Usage:

@@ -32,6 +32,7 @@ from llm_service.calls import (
     Message,
     ProviderError,
     Reply,
+    Tool,
     ToolCall,
     Usage,
 )
@@ -202,6 +203,8 @@ class OpenAiWire:
             said["seed"] = call.seed
         if call.response_format is not None:
             said["response_format"] = call.response_format
+        if call.more is not None:
+            said.update(call.more)
         if call.tools:
             _add_tools(said, call)
         elif call.prediction is not None:
@@ -344,22 +347,25 @@ def _message(message: Message) -> dict[str, Any]:
 
 
 def _add_tools(said: dict[str, Any], call: Call) -> None:
-    said["tools"] = [
-        {
-            "type": "function",
-            "function": {
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": tool.parameters or {"type": "object", "properties": {}},
-            },
-        }
-        for tool in call.tools
-    ]
+    said["tools"] = [{"type": "function", "function": _function(tool)} for tool in call.tools]
+    if call.parallel_tool_calls is not None:
+        said["parallel_tool_calls"] = call.parallel_tool_calls
     choice = call.tool_choice
     if choice in ("auto", "none", "required"):
         said["tool_choice"] = choice
     elif choice is not None:
         said["tool_choice"] = {"type": "function", "function": {"name": choice}}
+
+
+def _function(tool: Tool) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters or {"type": "object", "properties": {}},
+    }
+    if tool.strict is not None:
+        found["strict"] = tool.strict
+    return found
 
 
 def _text(content: str | list[_Part] | None) -> str:

@@ -11,7 +11,7 @@ should not be refused for it, so the request is repeated without, once for each 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -20,7 +20,8 @@ from llm_service.calls import Call
 Field = Literal["temperature", "top_p", "seed"]
 
 _REFUSED = re.compile(
-    rb"deprecated|unsupported|not supported|not support|not permitted|cannot both", re.IGNORECASE
+    rb"deprecated|unsupported|not supported|not support|not permitted|cannot both|unrecognized",
+    re.IGNORECASE,
 )
 _NAMES: tuple[tuple[Field, re.Pattern[bytes]], ...] = (
     ("top_p", re.compile(rb"\btop_?p\b", re.IGNORECASE)),
@@ -35,12 +36,12 @@ class Sampling:
     __slots__ = ("_refused",)
 
     def __init__(self) -> None:
-        self._refused: dict[str, set[Field]] = {}
+        self._refused: dict[str, set[str]] = {}
 
     def fitted(self, call: Call) -> Call:
         """`call` without what its model refuses."""
         refused = self._refused.get(call.model)
-        return msgspec.structs.replace(call, **dict.fromkeys(refused)) if refused else call
+        return _without(call, refused) if refused else call
 
     def learn(self, call: Call, body: bytes) -> bool:
         """Whether `body`, the answer to `call` with status 400, refuses a parameter it had.
@@ -53,4 +54,17 @@ class Sampling:
             if getattr(call, name) is not None and pattern.search(body):
                 self._refused.setdefault(call.model, set()).add(name)
                 return True
+        for other in call.more or ():
+            if other.encode() in body:
+                self._refused.setdefault(call.model, set()).add(other)
+                return True
         return False
+
+
+def _without(call: Call, refused: set[str]) -> Call:
+    """`call` without the parameters of these names."""
+    fields: dict[str, Any] = {name: None for name, _ in _NAMES if name in refused}
+    if call.more is not None:
+        kept = {name: value for name, value in call.more.items() if name not in refused}
+        fields["more"] = kept or None
+    return msgspec.structs.replace(call, **fields)

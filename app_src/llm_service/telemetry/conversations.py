@@ -15,7 +15,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from llm_service.database import Away, Postgres
+from llm_service.database import Away, Postgres, storable
 from llm_service.telemetry.exchange import Exchange, Thumb
 
 logger = logging.getLogger("llm_service")
@@ -100,8 +100,8 @@ def conversation(exchange: Exchange, release: str) -> Conversation:
         exchange.feature,
         exchange.user,
         exchange.session,
-        _storable(exchange.question),
-        _storable(exchange.answer),
+        storable(exchange.question),
+        storable(exchange.answer),
         list(exchange.sources),
         exchange.provider,
         exchange.model,
@@ -110,11 +110,6 @@ def conversation(exchange: Exchange, release: str) -> Conversation:
         exchange.cost,
         exchange.seconds * 1000,
     )
-
-
-def _storable(text: str) -> str:
-    """The text as PostgreSQL takes it: without NUL and halves of surrogate pairs."""
-    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 class ConversationSink:

@@ -95,6 +95,17 @@ def test_what_changes_an_answer_is_another_question(task: Task) -> None:
     assert ask(server, "My mail is jane@example.com. " + QUESTION)[0] == "none"
 
 
+def test_a_client_may_ask_anew_or_have_nothing_kept(task: Task) -> None:
+    server = task("user")
+
+    def asked(control: str) -> str:
+        headers = {"cache-control": control} if control else {}
+        return ask(server, user="anew", extra_headers=headers)[0]
+
+    assert [asked("no-store"), asked(""), asked("no-cache")] == ["none", "miss", "miss"]
+    assert [asked(""), asked("max-age=0, no-cache"), asked("no-store")] == ["exact", "miss", "none"]
+
+
 def test_users_share_only_where_the_feature_says_so(task: Task) -> None:
     apart, together = task("user"), task("feature")
     kinds = [[ask(server, user=user)[0] for user in ("cid", "dan")] for server in (apart, together)]

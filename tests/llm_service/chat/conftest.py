@@ -32,6 +32,24 @@ FEATURES: dict[str, dict[str, Any]] = {
         "retrieval": "none",
         "budget_micro_usd_per_day": 0.001,
     },
+    "untold": {
+        "models": ["openai/gpt-4o-mini"],
+        "retrieval": "none",
+        "budget_micro_usd_per_day": 0.001,
+    },
+    "thrifty": {
+        "models": ["openai/gpt-4o-mini"],
+        "retrieval": "none",
+        "budget_micro_usd_per_day": 0.001,
+        "at_budget": "cheaper",
+        "cheaper": ["openai/model-b"],
+    },
+    "warned": {
+        "models": ["openai/gpt-4o-mini"],
+        "retrieval": "none",
+        "budget_micro_usd_per_day": 0.001,
+        "at_budget": "warn",
+    },
     "split": {
         "models": ["openai/model-a"],
         "retrieval": "none",
@@ -43,6 +61,8 @@ FEATURES: dict[str, dict[str, Any]] = {
             ],
         },
     },
+    "short": {"models": ["openai/model-a"], "retrieval": "none", "max_tokens": 50},
+    "model-b": {"models": ["openai/model-b"], "retrieval": "none"},
     "second": {"models": ["nowhere/model-x", "openai/model-b"], "retrieval": "none"},
 }
 

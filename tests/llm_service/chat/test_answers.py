@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import openai
+import pytest
 from provider_server import OK, Behaviour, ProviderServer
 
 from llm_service.chat.answering import UNSUPPORTED
@@ -72,6 +74,17 @@ def test_without_retrieval_nothing_is_said_of_support(ask: Ask, provider: Provid
     assert [message["role"] for message in sent(provider)[0]["messages"]] == ["system", "user"]
 
 
+def test_instructions_without_a_question_are_for_a_model_not_for_the_corpus(
+    chats: openai.OpenAI, provider: ProviderServer
+) -> None:
+    alone: list[Any] = [{"role": "system", "content": "Write a poem on coffee."}]
+    assert chats.chat.completions.create(model="plain", messages=alone).choices[0].message.content
+    assert [each["content"] for each in sent(provider)[0]["messages"]][1:] == [alone[0]["content"]]
+    for feature in ("context", "embedded"):
+        with pytest.raises(openai.BadRequestError, match="none is a question of the user"):
+            chats.chat.completions.create(model=feature, messages=alone)
+
+
 def test_a_model_that_searches_gets_passages_and_answers_from_them(
     ask: Ask, provider: ProviderServer
 ) -> None:
@@ -80,7 +93,10 @@ def test_a_model_that_searches_gets_passages_and_answers_from_them(
     first, second = sent(provider)
     (offered,) = first["tools"]
     assert offered["function"]["name"] == "search_corpus"
-    assert offered["function"]["parameters"]["required"] == ["query"]
+    parameters = offered["function"]["parameters"]
+    top_k = parameters["properties"]["top_k"]
+    assert parameters["required"] == ["query"]
+    assert (top_k["minimum"], top_k["maximum"], top_k["default"]) == (1, 10, 5)
     assert offered["function"]["parameters"]["additionalProperties"] is False
     called, answered = second["messages"][-2:]
     assert called["tool_calls"][0]["function"]["name"] == "search_corpus"
@@ -171,6 +187,27 @@ def test_parameters_are_passed_on(ask: Ask, provider: ProviderServer) -> None:
     assert body["stop"] == ["END"]
 
 
+def test_parameters_of_openais_kind_are_passed_on_only_where_they_are_set(
+    ask: Ask, provider: ProviderServer
+) -> None:
+    more = {
+        "frequency_penalty": 0.5,
+        "presence_penalty": -0.5,
+        "logit_bias": {"50256": -100},
+        "reasoning_effort": "low",
+        "verbosity": "low",
+    }
+    function = {"name": "now", "strict": True, "parameters": {"type": "object"}}
+    tools = [{"type": "function", "function": function}]
+    ask("plain", tools=tools, parallel_tool_calls=False, **more)
+    ask("plain")
+    asked, plain = sent(provider)
+    assert more.items() <= asked.items()
+    assert asked["tools"][0]["function"]["strict"] is True
+    assert asked["parallel_tool_calls"] is False
+    assert not plain.keys() & {*more, "tools", "parallel_tool_calls"}
+
+
 def test_the_next_model_answers_where_the_first_cannot(ask: Ask, provider: ProviderServer) -> None:
     reply = ask("second")
     assert (reply.model, reply.provider) == ("model-b", "openai")
@@ -183,6 +220,25 @@ def test_personal_data_is_masked_before_the_provider_where_the_feature_asks(
     assert "jane.doe@example.org" not in provider.last.body.decode()
     ask("plain", "Write to jane.doe@example.org about it.")
     assert "jane.doe@example.org" in provider.last.body.decode()
+
+
+def test_personal_data_is_masked_in_drafts_and_in_arguments_of_functions_too(
+    chats: Any, provider: ProviderServer
+) -> None:
+    address = "jane.doe@example.org"
+    made = {"name": "mail", "arguments": json.dumps({"to": address})}
+    messages: Any = [
+        {"role": "user", "content": "Write to her."},
+        {"role": "assistant", "tool_calls": [{"id": "c", "type": "function", "function": made}]},
+        {"role": "tool", "tool_call_id": "c", "content": f"Sent to {address}."},
+    ]
+    draft: Any = {"type": "content", "content": f"It went to {address}."}
+    chats.chat.completions.create(model="private", messages=messages, prediction=draft)
+    (body,) = sent(provider)
+    assert address not in json.dumps(body)
+    (call,) = body["messages"][2]["tool_calls"]
+    assert json.loads(call["function"]["arguments"]) == {"to": "[EMAIL]"}
+    assert body["prediction"]["content"] == "It went to [EMAIL]."
 
 
 def test_a_cached_answer_asks_nobody(chats: Any, provider: ProviderServer) -> None:

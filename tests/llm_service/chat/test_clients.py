@@ -83,6 +83,14 @@ def test_an_image_is_refused_in_words(chats: openai.OpenAI) -> None:
     assert "images" in str(caught.value)
 
 
+def test_the_former_functions_are_refused_with_what_to_send(chats: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="send tools") as caught:
+        chats.chat.completions.create(
+            model="plain", messages=QUESTION, functions=[{"name": "weather", "parameters": {}}]
+        )
+    assert caught.value.param == "functions"
+
+
 def test_a_timeout_of_the_official_client_ends_the_providers_call(
     chats: openai.OpenAI, gateway: Any, provider: ProviderServer
 ) -> None:

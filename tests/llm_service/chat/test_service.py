@@ -121,7 +121,10 @@ def test_metrics_are_prometheus_text(gateway: Any, provider: ProviderServer) -> 
 
 
 def test_features_are_listed_as_models(gateway: Any) -> None:
-    listed = {each["id"]: each for each in httpx.get(f"{gateway.url}/v1/models").json()["data"]}
+    rows = httpx.get(f"{gateway.url}/v1/models").json()["data"]
+    listed = {each["id"]: each for each in rows}
+    assert len(listed) == len(rows)
+    assert listed["model-b"]["owned_by"] == "feature"
     assert {"answer", "plain", "tool", "default", "model-a"} <= set(listed)
     assert (listed["plain"]["owned_by"], listed["model-a"]["owned_by"]) == ("feature", "openai")
 
@@ -150,10 +153,53 @@ def test_a_token_has_its_own_limits(start: Start) -> None:
     assert httpx.get(f"{service.url}/readyz").json()["secrets"]["tokens"].startswith("sha256:")
 
 
+def test_a_request_takes_no_more_tokens_than_its_feature_writes(
+    start: Start, bundle: Path, provider: ProviderServer
+) -> None:
+    entry = {"name": "web", "sha256": [sha256(b"mine").hexdigest()], "tokens_per_minute": 1000}
+    service = start(
+        CORPUS_URI=DOCUMENTS,
+        BUNDLE_URI=str(bundle),
+        OPENAI_API_KEY="sk-provider",
+        OPENAI_BASE_URL=provider.openai_url,
+        BEARER_TOKENS=json.dumps({"tokens": [entry]}),
+    )
+    token = {"authorization": "Bearer mine"}
+    answers = [
+        post(service, {**ASKED, "model": feature, "max_tokens": 5000}, **token)
+        for feature in ("short", "plain")
+    ]
+    assert [each.status_code for each in answers] == [200, 429]
+    assert answers[1].json()["error"]["type"] == "tokens"
+
+
 def test_a_feature_whose_budget_is_spent_refuses(gateway: Any, provider: ProviderServer) -> None:
     first, second = (post(gateway, {**ASKED, "model": "poor"}) for _ in range(2))
     assert (first.status_code, second.status_code) == (200, 429)
     assert second.json()["error"]["code"] == "insufficient_quota"
+
+
+def test_an_answer_without_usage_costs_what_it_is_estimated_at(
+    gateway: Any, provider: ProviderServer
+) -> None:
+    provider.script(Behaviour(usage=False))
+    first, second = (post(gateway, {**ASKED, "model": "untold"}) for _ in range(2))
+    assert first.json()["usage"]["total_tokens"] == 0
+    assert (second.status_code, second.json()["error"]["code"]) == (429, "insufficient_quota")
+
+
+@pytest.mark.parametrize(("feature", "then"), [("thrifty", "model-b"), ("warned", "gpt-4o-mini")])
+def test_beyond_its_budget_a_feature_goes_on_as_its_file_says(
+    gateway: Any, provider: ProviderServer, feature: str, then: str
+) -> None:
+    first, second = (post(gateway, {**ASKED, "model": feature}) for _ in range(2))
+    assert [each.json()["model"] for each in (first, second)] == ["gpt-4o-mini", then]
+    assert "x-llmops-budget" not in first.headers
+    assert second.headers["x-llmops-budget"] == "over"
+    for percent in (80, 90, 95, 100):
+        told = f"{percent} % of the day's budget of feature:{feature} is spent"
+        gateway.wait_for_log(told)
+        assert gateway.stderr.read_text().count(told) == 1
 
 
 def test_a_corpus_that_changed_is_read_again_on_sighup(start: Start, tmp_path: Path) -> None:

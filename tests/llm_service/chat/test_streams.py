@@ -65,6 +65,20 @@ def test_a_stream_has_a_role_first_and_a_reason_last(
     assert all(json.loads(chunk)["choices"][0]["finish_reason"] is None for chunk in chunks[:-1])
 
 
+@pytest.mark.parametrize("wanted", [False, True])
+def test_usage_is_null_in_every_chunk_but_the_last_where_it_is_asked_for(
+    gateway: Any, provider: ProviderServer, wanted: bool
+) -> None:
+    asked = body(stream=True, stream_options={"include_usage": wanted})
+    answer = httpx.post(f"{gateway.url}/v1/chat/completions", content=asked,
+                        headers={"content-type": "application/json"})  # fmt: skip
+    *before, last = [json.loads(event) for event in events(answer.text)[:-1]]
+    assert all(("usage" in chunk) == wanted for chunk in [*before, last])
+    assert not any(chunk.get("usage") for chunk in before)
+    assert bool(last.get("usage")) == wanted
+    assert (last["choices"] == []) == wanted
+
+
 @pytest.mark.parametrize("then", ["cut", "reset", "error", "broken", "stop"])
 def test_a_cut_stream_ends_with_an_error_and_neither_done_nor_reason(
     gateway: Any, provider: ProviderServer, then: Any
@@ -115,6 +129,19 @@ def test_a_client_that_hangs_up_cancels_the_providers_call(
             assert b"word2" in received(line, b"word2")
         assert not provider.last.hung_up
     gateway.eventually(lambda: provider.last.hung_up, "the provider's call was not cancelled")
+
+
+def test_an_answer_that_was_stopped_may_get_a_thumb(gateway: Any, provider: ProviderServer) -> None:
+    provider.script(Behaviour(words=ANIMALS, then="hang", after=4))
+    with connected(gateway, body(stream=True)) as line:
+        begun = received(line, b"zebra1").decode()
+    gateway.eventually(lambda: provider.last.hung_up, "the provider's call was not cancelled")
+    given = {"response_id": begun.partition('"id":"')[2].partition('"')[0], "thumb": "down"}
+
+    def taken() -> bool:
+        return httpx.post(f"{gateway.url}/v1/feedback", json=given).status_code == 200
+
+    gateway.eventually(taken, "the thumb was never taken")
 
 
 def received(line: socket.socket, until: bytes) -> bytes:

@@ -101,8 +101,9 @@ def test_what_cannot_be_evaluated_is_refused(
     assert param is None or found["error"]["param"] == param
 
 
-def test_a_judge_that_there_is_not_is_404(url: str) -> None:
-    status, found = post(url, {**ASKED, "judge": "nobody"})
+@pytest.mark.parametrize("name", ["nobody", "nobody/gpt-4o-mini"])
+def test_a_judge_that_there_is_not_is_404(url: str, name: str) -> None:
+    status, found = post(url, {**ASKED, "judge": name})
     assert (status, found["error"]["code"]) == (404, "judge_not_found")
 
 

@@ -120,10 +120,27 @@ def test_the_rules_verdict(
     assert found.why.endswith(".")
 
 
-def test_a_wrong_figure_keeps_a_like_sentence_from_being_correct() -> None:
+def test_a_wrong_figure_makes_a_like_sentence_wrong() -> None:
     reference = "The named owner reviews each page of the handbook every 9 months"
-    answer = "The named owner reviews each page of the handbook every 8 months"
+    answer = "The named owner reviews each page of the handbook every eight months"
     found = ruling(answer, [reference], None)
     assert found.metrics["f1"] >= 0.9
-    assert found.verdict == "partly"
-    assert "9 month" in found.why
+    assert (found.score, found.verdict) == (0.0, "wrong")
+    assert found.why == "The answer says 8 months where the reference says 9 months."
+
+
+def test_a_missing_figure_keeps_a_like_sentence_from_being_correct() -> None:
+    reference = "The named owner reviews each page of the handbook every 9 months"
+    for answer in (
+        "The named owner reviews each page of the handbook every few months",
+        "The named owner reviews each page of the handbook every 9 weeks",
+    ):
+        found = ruling(answer, [reference], None)
+        assert found.verdict == "partly"
+        assert "9 months" in found.why
+
+
+def test_a_figure_that_the_reference_has_besides_is_no_wrong_one() -> None:
+    found = ruling("It opens at 58 degrees", ["between 58 and 64 degrees"], None)
+    assert found.verdict != "correct"
+    assert "lacks" in found.why

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx2 as httpx
 import openai
 import pytest
 from valkey_server import ValkeyServer
@@ -69,12 +70,32 @@ def test_a_clients_limit_comes_with_its_headers_and_is_refused_as_openai_does(
     assert first.headers["x-ratelimit-limit-requests"] == "3"
     assert first.headers["x-ratelimit-remaining-requests"] == "2"
     assert 0 < int(first.headers["x-ratelimit-remaining-tokens"]) <= 100_000
-    ask(client(server, "old"))
+    streamed = ask(client(server, "old"), stream=True)
+    assert streamed.headers["x-ratelimit-remaining-requests"] == "1"
+    assert len(list(streamed.parse())) > 3
     ask(client(server))
     with pytest.raises(openai.RateLimitError) as caught:
         ask(client(server, "old"))
     assert (caught.value.code, caught.value.type) == ("rate_limit_exceeded", "requests")
     assert 1 <= int(caught.value.response.headers["retry-after"]) <= 20
+
+
+def test_searches_and_evaluations_are_requests_too_and_take_no_tokens(
+    task: Callable[..., Any],
+) -> None:
+    server = task(BEARER_TOKENS=secret(requests_per_minute=3, tokens_per_minute=100_000))
+    evaluation = {"question": "Q?", "reference": "A", "answer": "A"}
+    asked = [("search", {"query": "roaster"}), ("evaluations", evaluation)]
+    headers = {"authorization": "Bearer new"}
+    found = [
+        httpx.post(f"{server.url}/v1/{path}", json=body, headers=headers)
+        for path, body in (asked * 2)
+    ]
+    assert [each.status_code for each in found] == [200, 200, 200, 429]
+    assert found[2].headers["x-ratelimit-remaining-requests"] == "0"
+    assert found[2].headers["x-ratelimit-remaining-tokens"] == "100000"
+    assert found[3].json()["error"]["code"] == "rate_limit_exceeded"
+    assert int(found[3].headers["retry-after"]) >= 1
 
 
 def test_a_spent_budget_is_insufficient_quota_and_its_thresholds_are_told(

@@ -107,6 +107,23 @@ def test_the_choice_of_a_tool_is_told(choice: str, told: dict[str, str]) -> None
     assert found["tools"][1]["input_schema"] == {"type": "object", "properties": {}}
 
 
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        (None, {"type": "auto", "disable_parallel_tool_use": True}),
+        ("required", {"type": "any", "disable_parallel_tool_use": True}),
+        ("none", {"type": "none"}),
+    ],
+)
+def test_one_call_at_a_time_is_part_of_the_choice(
+    choice: str | None, told: dict[str, object]
+) -> None:
+    tools = (SEARCH,)
+    assert sent(tools=tools, tool_choice=choice, parallel_tool_calls=False)["tool_choice"] == told
+    assert "tool_choice" not in sent(tools=tools, parallel_tool_calls=True)
+    assert "tool_choice" not in sent(parallel_tool_calls=False)
+
+
 def test_parameters_are_put_as_anthropic_wants_them() -> None:
     schema = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}
     found = sent(

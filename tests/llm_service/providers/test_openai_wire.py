@@ -65,6 +65,21 @@ def test_each_parameter_has_its_field() -> None:
     assert (found["stop"], found["response_format"]) == (["a"], schema)
 
 
+def test_what_only_openais_kind_knows_has_its_own_names() -> None:
+    more = {"frequency_penalty": 0.5, "logit_bias": {"50256": -100}, "reasoning_effort": "low"}
+    assert more.items() <= sent(more=more).items()
+    wire = OpenAiWire("there", omit=frozenset({"reasoning_effort"}))
+    assert "reasoning_effort" not in sent(wire=wire, more=more)
+
+
+def test_strict_tools_and_one_call_at_a_time_are_told_with_the_tools() -> None:
+    found = sent(tools=(msgspec.structs.replace(SEARCH, strict=True),), parallel_tool_calls=False)
+    assert found["tools"][0]["function"]["strict"] is True
+    assert found["parallel_tool_calls"] is False
+    assert "strict" not in sent(tools=(SEARCH,))["tools"][0]["function"]
+    assert "parallel_tool_calls" not in sent(parallel_tool_calls=False)
+
+
 def test_the_field_for_the_most_tokens_is_an_option() -> None:
     wire = OpenAiWire("there", "max_completion_tokens")
     assert sent(wire=wire, max_tokens=7)["max_completion_tokens"] == 7

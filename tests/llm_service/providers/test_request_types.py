@@ -33,6 +33,14 @@ PLAIN = Call(
     seed=1,
     response_format=SCHEMA,
     prediction="draft",
+    parallel_tool_calls=False,
+    more={
+        "frequency_penalty": 0.5,
+        "presence_penalty": -0.5,
+        "logit_bias": {"50256": -100},
+        "reasoning_effort": "low",
+        "verbosity": "low",
+    },
 )
 WITH_TOOLS = msgspec.structs.replace(
     PLAIN,

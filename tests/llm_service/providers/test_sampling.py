@@ -39,6 +39,24 @@ def test_what_is_refused_is_left_out_for_that_model(words: str, left: set[str]) 
 
 @pytest.mark.parametrize(
     "words",
+    [
+        "Unsupported parameter: 'presence_penalty' is not supported with this model.",
+        "Unrecognized request argument supplied: presence_penalty",
+    ],
+)
+def test_what_only_openais_kind_knows_is_left_out_likewise(words: str) -> None:
+    more = {"presence_penalty": 0.0, "verbosity": "low"}
+    call, sampling = msgspec.structs.replace(HOT, more=more), Sampling()
+    assert sampling.learn(call, words.encode())
+    fitted = sampling.fitted(call)
+    assert fitted == msgspec.structs.replace(call, more={"verbosity": "low"})
+    assert not sampling.learn(fitted, words.encode())
+    alone = msgspec.structs.replace(call, more={"presence_penalty": 0.0})
+    assert sampling.fitted(alone).more is None
+
+
+@pytest.mark.parametrize(
+    "words",
     ["temperature must be between 0 and 1", "Unsupported parameter: 'max_tokens'", "", "no"],
 )
 def test_other_refusals_are_nothing_to_learn_from(words: str) -> None:
