@@ -10,6 +10,7 @@ call, where ASGI takes a task that waits for it. Each of these costs a chat as m
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -21,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from llm_service.chat.state import DIRECT
 from llm_service.errors import ApiError
+from llm_service.writes import Together
 
 NO_HTTP = "The request is no HTTP/1.1: check its request line, headers and body's framing."
 MOST_HEAD = 64 * 1024
@@ -39,6 +41,10 @@ class Protocol(HttpToolsProtocol):
     hung_up: Callable[[], None] | None = None
     """Called when the connection is lost: whoever answers at the moment wants to know."""
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._together = Together(transport, self.loop)
+        super().connection_made(self._together)
+
     def data_received(self, data: bytes) -> None:
         """As uvicorn's, which would keep a head of any length."""
         if not (self._reading and self._endless(data)):
@@ -53,7 +59,8 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def eof_received(self) -> None:
-        """The client sends nothing more; it may still read."""
+        """The client sends nothing more; it may still read what is on its way to it."""
+        self._together.flush()
         if self._reading and not self._answering():
             self._refuse(CUT, "incomplete_request")
 

@@ -21,6 +21,7 @@ from httptools import HttpResponseParser
 from httptools.parser.errors import HttpParserError
 
 from llm_service.http.errors import Broken, HttpError, TimedOut, Unreachable
+from llm_service.writes import Together
 
 HEAD_LIMIT = 64 * 1024
 """Bytes of an answer's head, and of what may stand between two pieces of its body."""
@@ -134,7 +135,8 @@ class Connection(asyncio.Protocol):
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's do not inherit
+        inner = cast(asyncio.Transport, transport)  # uvloop's do not inherit
+        self._transport = Together(inner, self._loop)
         if not self.alive:
             self._transport.abort()
 

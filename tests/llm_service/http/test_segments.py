@@ -23,6 +23,9 @@ class Wire:
     def abort(self) -> None:
         """There is no socket."""
 
+    def is_closing(self) -> bool:
+        return False
+
     def get_write_buffer_size(self) -> int:
         return 0
 
