@@ -122,6 +122,14 @@ def test_what_does_not_go_together_is_exit_2(run: Llmops, more: tuple[str, ...],
     assert found.code == 2 and says in found.err
 
 
+INTERRUPTIBLE = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("llmops_cli", run_name="__main__", alter_sys=True)
+"""
+"""The command, even where the tests run in a shell's background, which ignores Ctrl-C."""
+
+
 def test_ctrl_c_writes_what_was_answered_and_is_exit_130(
     url: str, golden: Path, tmp_path: Path
 ) -> None:
@@ -130,7 +138,7 @@ def test_ctrl_c_writes_what_was_answered_and_is_exit_130(
     out = tmp_path / "partial.json"
     words = ("eval", "run", "--url", url, "--token-env", "TOKEN", "--golden", str(golden))
     process = subprocess.Popen(
-        [sys.executable, "-m", "llmops_cli", *words, "--no-stream", "--out", str(out)],
+        [sys.executable, "-c", INTERRUPTIBLE, *words, "--no-stream", "--out", str(out)],
         env={**os.environ, "TOKEN": "secret"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

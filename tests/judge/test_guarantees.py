@@ -171,9 +171,9 @@ def allowed(rate: float, runs: int) -> float:
     ("arms", "weight"),
     [
         ({"errors": 0.0}, 0.1),
-        ({"errors": 0.02}, 0.1),
+        pytest.param({"errors": 0.02}, 0.1, marks=pytest.mark.slow),
         ({"errors": 0.2, "poor": 0.4}, 0.1),
-        ({"errors": 0.01, "poor": 0.3}, 0.5),
+        pytest.param({"errors": 0.01, "poor": 0.3}, 0.5, marks=pytest.mark.slow),
         ({"errors": 0.05, "poor": 0.05}, 0.02),
     ],
 )

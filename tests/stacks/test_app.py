@@ -30,7 +30,9 @@ def run(*command: str, cwd: Path = ROOT, **environment: str) -> subprocess.Compl
     )
 
 
-@pytest.mark.parametrize("command", [("-P", "app.py"), ("app.py",)])
+@pytest.mark.parametrize(
+    "command", [("-P", "app.py"), pytest.param(("app.py",), marks=pytest.mark.slow)]
+)
 def test_it_writes_the_same_templates_however_it_is_run(
     local: Any, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
@@ -43,6 +45,7 @@ def test_it_writes_the_same_templates_however_it_is_run(
     assert (different, missing) == ([], [])
 
 
+@pytest.mark.slow
 def test_the_context_chooses_the_environment(tmp_path: Path) -> None:
     done = run("-P", "app.py", CDK_OUTDIR=str(tmp_path), CDK_CONTEXT_JSON='{"env": "prod"}')
     assert done.returncode == 0, done.stderr
@@ -72,6 +75,7 @@ def test_the_entry_and_the_example_stay_short() -> None:
     assert len(EXAMPLE.read_text().splitlines()) < 40
 
 
+@pytest.mark.slow
 def test_another_teams_container_synthesizes_on_the_constructs_alone(tmp_path: Path) -> None:
     done = run(str(EXAMPLE), CDK_OUTDIR=str(tmp_path))
     assert done.returncode == 0, done.stderr

@@ -151,6 +151,7 @@ def test_an_answer_is_evaluated_and_the_page_says_why(
     assert page.get_by_text("correct", exact=True).is_visible()
 
 
+@pytest.mark.slow
 def test_a_reference_left_empty_says_that_declining_is_right(
     service: Any, serve: Callable[[str], str], page: Any
 ) -> None:
@@ -163,6 +164,7 @@ def test_a_reference_left_empty_says_that_declining_is_right(
     assert page.get_by_test_id("stMetricValue").inner_text() == "1.00"
 
 
+@pytest.mark.slow
 def test_a_service_that_is_away_is_one_sentence(serve: Callable[[str], str], page: Any) -> None:
     page.goto(serve("http://127.0.0.1:9"))
     page.get_by_test_id("stChatInputTextArea").fill(QUESTION)
@@ -173,6 +175,7 @@ def test_a_service_that_is_away_is_one_sentence(serve: Callable[[str], str], pag
     assert alert.inner_text().strip() == "The service cannot be reached: is it running?"
 
 
+@pytest.mark.slow
 def test_a_question_that_failed_is_asked_again_by_a_button(
     serve: Callable[[str], str], page: Any
 ) -> None:
@@ -202,6 +205,7 @@ def test_the_words_that_have_come_are_shown_before_the_rest_is_there(
         assert not provider.last.finished
 
 
+@pytest.mark.slow
 def test_until_the_first_words_come_the_page_says_that_it_looks(
     serve: Callable[[str], str], page: Any
 ) -> None:

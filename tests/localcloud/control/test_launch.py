@@ -90,6 +90,7 @@ def test_down_leaves_no_process_and_no_port(
         assert launch.down(root=root) == {"stopped": False, "ended": 0}
 
 
+@pytest.mark.slow
 def test_after_a_crash_down_leaves_nothing_and_up_starts_afresh(
     start_cloud: Start, root: Path, make_zip: Callable[..., bytes]
 ) -> None:
