@@ -163,7 +163,7 @@ def test_a_failed_rotation_leaves_the_value_and_is_taken_up_by_the_next(
     arn = new_secret(cloud, "failing", value)
     version = rotate(cloud, arn, broken)
     client = cloud.client("secretsmanager")
-    eventually(lambda: _attempts(cloud) == 3)
+    eventually(lambda: _attempts(cloud) >= 3)
     assert current(cloud, arn) == value
     assert described(cloud, arn)["VersionIdsToStages"][version] == ["AWSPENDING"]
     eventually(
