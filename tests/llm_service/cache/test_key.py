@@ -36,6 +36,7 @@ class Request:
     max_tokens: int | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    more: dict[str, Any] | None = None
     models: tuple[str, ...] = ("openai/gpt",)
     messages: tuple[tuple[str, str], ...] = (("system", "Be brief."), ("user", "How?"))
 
@@ -46,6 +47,7 @@ class Request:
             max_tokens=self.max_tokens,
             seed=self.seed,
             stop=self.stop,
+            more=self.more,
             messages=tuple(Message(role, text) for role, text in self.messages),  # type: ignore[arg-type]
         )
         return key_of(
@@ -102,10 +104,14 @@ def test_a_difference_in_anything_but_the_question_is_another_partition(
 ) -> None:
     field = data.draw(
         st.sampled_from(
-            ["release", "feature", "principal", "user", "model", "seed", "max_tokens", "models"]
+            ["release", "feature", "principal", "user", "model", "seed", "max_tokens", "models",
+             "more"]
         )
-    )
-    changed: Any = {"seed": 77, "max_tokens": 77, "models": ("x/y",)}.get(field, "changed")
+    )  # fmt: skip
+    others: dict[str, Any] = {
+        "seed": 77, "max_tokens": 77, "models": ("x/y",), "more": {"verbosity": "low"}
+    }  # fmt: skip
+    changed = others.get(field, "changed")
     first, second = request.key(), replace(request, **{field: changed}).key()
     assume(first and second)
     assert first and second
