@@ -11,7 +11,6 @@ from constructs import Construct, IConstruct
 
 from llmops_constructs._wildcards import written
 
-AWS_SOLUTIONS = "AwsSolutions"
 HIPAA, NIST, PCI = "HIPAA.Security", "NIST.800.53.R5", "PCI.DSS.321"
 CONFORMANCE = (HIPAA, NIST, PCI)
 """cdk-nag's packs after AWS Config's conformance packs; they share most of their rules' names."""

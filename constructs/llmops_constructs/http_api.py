@@ -29,8 +29,6 @@ from llmops_constructs.domain import Domain
 from llmops_constructs.names import log_group_name
 from llmops_constructs.waf import WebAcl
 
-INTEGRATION_SECONDS = 30
-"""Quota "Maximum integration timeout" of HTTP APIs; it cannot be raised."""
 ACCOUNT_REQUESTS, ACCOUNT_BURST = 10_000, 5_000
 """API Gateway's quotas for all APIs of an account and region, per second and at once."""
 VENDED = "/aws/vendedlogs"

@@ -19,9 +19,6 @@ from llm_service.chat.wire import (
 )
 
 OWN_TOOL = "search_corpus"
-ROLES = {"developer": "system"}
-"""Roles that providers know under another name."""
-
 MORE = ("frequency_penalty", "presence_penalty", "logit_bias", "reasoning_effort", "verbosity")
 """What only OpenAI's kind of provider has."""
 _NOTHING = (None,) * len(MORE)
